@@ -1,0 +1,178 @@
+"""PyTorch and the bundle side by side: time in turns, peak memory apart.
+
+Each side is a process of its own, so that neither's threads nor memory are the
+other's; they take turns, so that a busy machine slows both. Imports of either side
+stay inside its process.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from elic_runtime.images import read_image
+from rich.console import Console
+from rich.table import Table
+
+from elic_export.errors import ExportError
+
+SIDES = ("pytorch", "bundle")
+STAGES = ("compress", "decompress")
+
+Timing = dict[str, float]
+Result = dict[str, Any]
+
+
+def run_benchmark(bundle: Path, checkpoint: Path, image: Path, threads: int, rounds: int) -> Result:
+    """Time both sides on one photograph.
+
+    Returns seconds (best and median of `rounds`), their ratios, the bundle's milliseconds
+    outside of its subgraphs, and peak memory of each process in MB.
+    Raises ExportError, ElicError for input that either side refuses.
+    """
+    read_image(image)
+    context = multiprocessing.get_context("spawn")
+    workers = []
+    for work, path in ((_pytorch_side, checkpoint), (_bundle_side, bundle)):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work, path, image, threads), daemon=True)
+        process.start()
+        workers.append((process, ours))
+    try:
+        for _, pipe in workers:
+            _receive(pipe)
+        runs: dict[str, list[Timing]] = {side: [] for side in SIDES}
+        for _ in range(rounds):
+            for side, (_, pipe) in zip(SIDES, workers, strict=True):
+                pipe.send("run")
+                runs[side].append(_receive(pipe))
+    finally:
+        for process, _ in workers:
+            process.terminate()
+    return _summarize(runs, image, threads)
+
+
+def _receive(pipe: Connection) -> Timing:
+    try:
+        answer = pipe.recv()
+    except EOFError:
+        raise ExportError("a benchmark process died") from None
+    if isinstance(answer, str):
+        raise ExportError(answer)
+    return answer
+
+
+def _serve(
+    pipe: Connection, side: Callable[[Path, Path, int], Callable[[], Timing]], path: Path, image: Path, threads: int
+) -> None:
+    """A process's loop: load, warm up, then one timing per message."""
+    try:
+        run = side(path, image, threads)
+        run()
+    except Exception as error:  # whatever it is, the parent says it
+        pipe.send(f"{path}: {error}")
+        return
+    while True:
+        pipe.send(run() | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+        pipe.recv()
+
+
+def _pytorch_side(checkpoint: Path, image: Path, threads: int) -> Callable[[], Timing]:
+    import torch
+    from elic_models import load_checkpoint
+    from torch.nn.functional import pad
+
+    torch.set_num_threads(threads)
+    model = load_checkpoint(checkpoint).model
+    pixels = torch.from_numpy(read_image(image).copy())
+
+    @torch.inference_mode()
+    def run() -> Timing:
+        start = time.perf_counter()
+        x = pixels.permute(2, 0, 1)[None].float() / 255
+        x = pad(x, (0, -x.shape[3] % 64, 0, -x.shape[2] % 64), mode="replicate")
+        coded = model.compress(x)
+        middle = time.perf_counter()
+        x_hat = model.decompress(coded["strings"], coded["shape"])["x_hat"]
+        (x_hat * 255).round().byte()[0].permute(1, 2, 0).numpy()
+        return {"compress": middle - start, "decompress": time.perf_counter() - middle}
+
+    return run
+
+
+def _bundle_side(bundle: Path, image: Path, threads: int) -> Callable[[], Timing]:
+    from elic_runtime import Codec
+    from elic_runtime.manifest import SubgraphInfo
+    from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
+
+    factory = onnxruntime_factory(threads=threads)
+    inside = 0.0
+
+    def timed(name: str, graph: Path, info: SubgraphInfo) -> Runner:
+        runner = factory(name, graph, info)
+
+        def run_graph(inputs: Arrays) -> Arrays:
+            nonlocal inside
+            start = time.perf_counter()
+            outputs = runner(inputs)
+            inside += time.perf_counter() - start
+            return outputs
+
+        return run_graph
+
+    codec = Codec.load(bundle, runner=timed)
+    pixels = read_image(image)
+
+    def run() -> Timing:
+        nonlocal inside
+        timing = {}
+        data: Any = pixels
+        for stage, work in zip(STAGES, (codec.compress, codec.decompress), strict=True):
+            inside, start = 0.0, time.perf_counter()
+            data = work(data)
+            timing[stage] = time.perf_counter() - start
+            timing[f"{stage}_outside"] = timing[stage] - inside
+        return timing
+
+    return run
+
+
+def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Result:
+    result: Result = {"image": str(image), "threads": threads, "rounds": len(runs["bundle"])}
+    for stage in STAGES:
+        best = {side: min(run[stage] for run in runs[side]) for side in SIDES}
+        median = {side: statistics.median(run[stage] for run in runs[side]) for side in SIDES}
+        outside = statistics.median(run[f"{stage}_outside"] for run in runs["bundle"])
+        result[stage] = {
+            "best_seconds": best,
+            "median_seconds": median,
+            "best_ratio": best["pytorch"] / best["bundle"],
+            "median_ratio": median["pytorch"] / median["bundle"],
+            "outside_subgraphs_ms": outside * 1000,
+        }
+    result["peak_mb"] = {side: runs[side][-1]["peak_mb"] for side in SIDES}
+    return result
+
+
+def print_benchmark(result: Result, console: Console) -> None:
+    """The result as a table."""
+    title = f"{result['image']}, {result['threads']} threads, best (median) of {result['rounds']}"
+    table = Table(title=title, title_justify="left")
+    for column in ("", "PyTorch", "bundle", "ratio", "outside the subgraphs"):
+        table.add_column(column, justify="left" if not column else "right")
+    for stage in STAGES:
+        row = result[stage]
+        best, median = row["best_seconds"], row["median_seconds"]
+        table.add_row(
+            stage,
+            *(f"{best[side]:.2f} s ({median[side]:.2f})" for side in SIDES),
+            f"{row['best_ratio']:.2f} ({row['median_ratio']:.2f})",
+            f"{row['outside_subgraphs_ms']:.0f} ms",
+        )
+    peak = result["peak_mb"]
+    table.add_row("peak memory", *(f"{peak[side]:.0f} MB" for side in SIDES), f"{peak['pytorch'] / peak['bundle']:.2f}", "")
+    console.print(table)

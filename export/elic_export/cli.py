@@ -1,0 +1,161 @@
+"""The `elic-export` command: checkpoints to bundles, and bundles held against PyTorch."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from elic_runtime.console import CHECK_FAILED, fail, one_line_errors, print_json, progress
+from elic_runtime.errors import ElicError
+from rich.console import Console
+
+from elic_export.errors import ConfigError, ExportError
+
+if TYPE_CHECKING:
+    from elic_models import Checkpoint
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Take a trained ELIC from a PyTorch checkpoint to ONNX graphs, and prove that they are still the model.\n\n"
+    "Exit codes: 0 done, 1 a check failed, 2 bad usage or input.",
+)
+
+CheckpointOption = Annotated[
+    Path | None, typer.Option("--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar). [default: the embedded one]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
+
+
+@app.command()
+@one_line_errors(ElicError, ExportError)
+def static(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="What to export. [default: deploy_configs/static-512x512.yaml]")
+    ] = None,
+    checkpoint: CheckpointOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the bundle. [default: build/static-HEIGHTxWIDTH]")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export every subgraph for one fixed image shape.
+
+    An earlier bundle in the folder is replaced once the new one is whole.
+    """
+    from elic_runtime.info import bundle_facts
+
+    from elic_export.bundle import export_bundle
+    from elic_export.config import default_config, read_config, with_shape
+
+    chosen = read_config(config or default_config("static-512x512.yaml"), "static")
+    if shape is not None:
+        chosen = with_shape(chosen, *_parse_shape(shape))
+    folder = out or Path("build") / f"static-{chosen.shape}"
+    export_bundle(_load_checkpoint(checkpoint), chosen, folder, lambda graphs: progress(list(graphs), "export"))
+    facts = bundle_facts(folder)
+    if as_json:
+        print_json(facts)
+    else:
+        megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        print(f"{folder}: {len(facts['subgraphs'])} subgraphs, {facts['form']}, opset {facts['opset']}, {megabytes:.0f} MB")
+        print(f"look at it with: elic info {folder}")
+
+
+@app.command()
+@one_line_errors(ElicError, ExportError)
+def parity(
+    bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
+    images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
+    checkpoint: CheckpointOption = None,
+    thresholds: Annotated[
+        Path | None, typer.Option("--thresholds", help="What is accepted. [default: deploy_configs/thresholds.yaml]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a bundle against PyTorch: graphs, passes, streams, pictures.
+
+    Writes parity.json and parity.html into the bundle. Exit code 1 if a verdict fails.
+    """
+    from elic_runtime.bundle import Bundle
+    from elic_runtime.files import write_bytes
+    from elic_runtime.images import image_files
+
+    from elic_export.config import default_config, read_thresholds
+    from elic_export.parity import measure_parity
+    from elic_export.report import HTML_NAME, print_report, render_html
+    from elic_export.verdicts import REPORT_NAME
+
+    opened = Bundle(bundle)
+    paths = image_files(images)
+    limits = read_thresholds(thresholds or default_config("thresholds.yaml"), opened.manifest.precision)
+    loaded = _load_checkpoint(checkpoint)
+    if loaded.sha256 != opened.manifest.checkpoint.sha256:
+        raise ExportError(
+            f"{bundle}: exported from another checkpoint ({opened.manifest.checkpoint.name}): pass it with --checkpoint"
+        )
+    report = measure_parity(loaded.model, opened, paths, limits, lambda items: progress(list(items), "parity"))
+    write_bytes(bundle / REPORT_NAME, (report.model_dump_json(indent=1) + "\n").encode())
+    write_bytes(bundle / HTML_NAME, render_html(report).encode())
+    if as_json:
+        print_json(report.model_dump())
+    else:
+        print_report(report, Console())
+    if not report.passed:
+        fail(f"parity fails: {', '.join(f.question for f in report.findings if not f.passed)}")
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+@one_line_errors(ElicError, ExportError)
+def bench(
+    bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
+    image: Annotated[Path, typer.Option("--image", help="Photograph; best of the bundle's own size.")],
+    checkpoint: CheckpointOption = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads on either side.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each side, taking turns.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Time the bundle and the PyTorch reference side by side: compress, decompress, peak memory."""
+    from elic_export.benchmark import print_benchmark, run_benchmark
+
+    result = run_benchmark(bundle, _checkpoint_path(checkpoint), image, threads, rounds)
+    if as_json:
+        print_json(result)
+    else:
+        print_benchmark(result, Console())
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+def _checkpoint_path(path: Path | None) -> Path:
+    from elic_models import CheckpointError, default_checkpoint
+
+    try:
+        return path or default_checkpoint()
+    except CheckpointError as error:
+        raise ExportError(str(error)) from None
+
+
+def _load_checkpoint(path: Path | None) -> "Checkpoint":
+    # torch takes seconds to import: --help and wrong options answer without it.
+    from elic_models import CheckpointError, load_checkpoint
+
+    try:
+        return load_checkpoint(_checkpoint_path(path))
+    except CheckpointError as error:
+        raise ExportError(str(error)) from None
+
+
+def _parse_shape(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    if not found:
+        raise ConfigError(f"--shape {text}: not a HEIGHTxWIDTH like 512x768")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,142 @@
+"""What to export, as data: a YAML file of `deploy_configs/` -> `ExportConfig`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from elic_runtime.manifest import Shape
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from elic_export.errors import ConfigError
+from elic_export.rewrites import RewriteName
+
+DEPLOY_CONFIGS = Path(__file__).resolve().parents[2] / "deploy_configs"
+"""Of a checkout; a plain install has none, and every command takes a path instead."""
+
+OPSETS = (11, 20)
+"""First and last opset that the exporter writes."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_S = TypeVar("_S", bound=_Section)
+
+
+class ExportConfig(_Section):
+    """One export.
+
+    form: how shapes are fixed. shape: of x, in pixels, multiples of 64.
+    opset: of the ONNX graphs, 11 to 20. precision: of weights and activations.
+    arithmetic: of h_s and the context subgraphs.
+    rewrites: exact ones of `rewrites.py`, applied in order.
+    allowed_operators: those that the target's compiler takes; any if left out.
+    """
+
+    form: Literal["static"]
+    shape: Shape
+    opset: Annotated[int, Field(ge=OPSETS[0], le=OPSETS[1])] = 17
+    precision: Literal["fp32"] = "fp32"
+    arithmetic: Literal["float"] = "float"
+    rewrites: tuple[RewriteName, ...] = ()
+    allowed_operators: frozenset[str] | None = None
+
+
+class Thresholds(_Section):
+    """What parity accepts, of one precision. Each value is the largest that passes.
+
+    relative_error: max |graph - PyTorch| over the range of PyTorch's output.
+    index_fraction, symbol_fraction: of scale indexes and symbols that differ.
+    size_difference: how much larger the streams may be than PyTorch's, relative.
+    coding_overhead: how much larger than the ideal code length, relative, the coder's
+        final state of each stream left out.
+    psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
+    from the same y_hat, in steps of 1/255.
+    """
+
+    relative_error: float
+    index_fraction: float
+    symbol_fraction: float
+    size_difference: float
+    coding_overhead: float
+    psnr_difference_db: float
+    x_hat_steps: int
+
+
+def default_config(name: str) -> Path:
+    """A file of the checkout's `deploy_configs/`. Raises ConfigError where there is no checkout."""
+    path = DEPLOY_CONFIGS / name
+    if not path.is_file():
+        raise ConfigError(f"no deploy_configs/{name} here (only a checkout of the project has it): name a file")
+    return path
+
+
+def read_config(path: Path, form: str) -> ExportConfig:
+    """Read and check an export config. Raises ConfigError, with the line of the offending key."""
+    text = _read(path)
+    config = _validate(ExportConfig, path, text, yaml.compose(text))
+    if config.form != form:
+        raise ConfigError(f"{path}: this config is for the {config.form} form, not {form}")
+    return config
+
+
+def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
+    """The same export for another shape. Raises ConfigError unless both are multiples of 64."""
+    try:
+        return config.model_copy(update={"shape": Shape(height=height, width=width)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"--shape {height}x{width}: {first['loc'][0]}: {first['msg']}") from None
+
+
+def read_thresholds(path: Path, precision: str) -> Thresholds:
+    """Read the thresholds of one precision. Raises ConfigError."""
+    text = _read(path)
+    root = yaml.compose(text)
+    for key, node in root.value if isinstance(root, yaml.MappingNode) else ():
+        if key.value == precision:
+            return _validate(Thresholds, path, text, node, (precision,))
+    raise ConfigError(f"{path}: no thresholds for {precision}")
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+        yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'damaged'}") from None
+    return text
+
+
+def _validate(
+    kind: type[_S], path: Path, text: str, node: yaml.Node | None, within: tuple[str, ...] = ()
+) -> _S:
+    content = yaml.safe_load(text)
+    for key in within:
+        content = content[key]
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}:{_line(node, first['loc'])}: {where}: {first['msg']}") from None
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """The line of the deepest part of `loc` that is in the file."""
+    line = node.start_mark.line if node else 0
+    for part in loc:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = [(key, value) for key, value in node.value if key.value == part]
+        if not found:
+            break
+        line, node = found[0][0].start_mark.line, found[0][1]
+    return line + 1

@@ -1,0 +1,112 @@
+"""Which subgraphs there are: each one declared, none special to the exporter.
+
+A declaration names a subgraph's inputs and outputs and builds the module behind it;
+`export.py` turns it into a file, `reference.py` says what it must compute.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from elic_models import ELIC, ModelSpec
+from elic_models.context import AGGREGATION_WIDTHS
+from elic_runtime.context import anchor_name, nonanchor_name
+from torch import Tensor, nn
+
+from elic_export.packed import AnchorContext, NonAnchorContext
+
+
+@dataclass(frozen=True)
+class TensorDecl:
+    """A tensor of the model: [1, channels, H / stride, W / stride], or half as wide if packed."""
+
+    channels: int
+    stride: int
+    packed: bool = False
+
+    def shape(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Its shape for an x of this height and width, in pixels."""
+        columns = width // self.stride
+        return 1, self.channels, height // self.stride, columns // 2 if self.packed else columns
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """One ONNX graph to be.
+
+    inputs, outputs: by tensor name, in the module's order.
+    build: the module, from a loaded model.
+    decides_symbols: encoder and decoder must get the same bits from it.
+    """
+
+    name: str
+    inputs: dict[str, TensorDecl]
+    outputs: dict[str, TensorDecl]
+    build: Callable[[ELIC], nn.Module]
+    decides_symbols: bool = False
+
+
+class MergedAnalysis(nn.Module):
+    """g_a and h_a in one graph."""
+
+    def __init__(self, model: ELIC) -> None:
+        super().__init__()
+        self.g_a = model.g_a
+        self.h_a = model.h_a
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, 3, H, W] -> y [B, M, H/16, W/16], z [B, N, H/64, W/64]."""
+        y = self.g_a(x)
+        return y, self.h_a(y)
+
+
+class ChunkedHyperSynthesis(nn.Module):
+    """h_s with its output in two."""
+
+    def __init__(self, model: ELIC) -> None:
+        super().__init__()
+        self.h_s = model.h_s
+
+    def forward(self, z_hat: Tensor) -> tuple[Tensor, ...]:
+        """z_hat [B, N, H/64, W/64] -> latent means and scales, 2 x [B, M, H/16, W/16]."""
+        return self.h_s(z_hat).chunk(2, dim=1)
+
+
+def declare(spec: ModelSpec) -> list[Subgraph]:
+    """The subgraphs of DESIGN.md, in the order in which a codec runs them."""
+    x = TensorDecl(3, 1)
+    y = TensorDecl(spec.M, 16)
+    z = TensorDecl(spec.N, 64)
+    latents = {"latent_means": y, "latent_scales": y}
+    contexts = [graph for k in range(len(spec.groups)) for graph in _declare_context(spec, k, latents)]
+    return [
+        Subgraph("g_a", {"x": x}, {"y": y}, lambda model: model.g_a),
+        Subgraph("h_a", {"y": y}, {"z": z}, lambda model: model.h_a),
+        Subgraph("g_a_h_a", {"x": x}, {"y": y, "z": z}, MergedAnalysis),
+        Subgraph("h_s", {"z_hat": z}, latents, ChunkedHyperSynthesis, decides_symbols=True),
+        *contexts,
+        Subgraph("g_s", {"y_hat": y}, {"x_hat": x}, lambda model: model.g_s),
+    ]
+
+
+def _declare_context(spec: ModelSpec, k: int, latents: dict[str, TensorDecl]) -> tuple[Subgraph, Subgraph]:
+    parity = spec.wiring.anchor_parity
+    packed = TensorDecl(spec.groups[k], 16, packed=True)
+    parameters = {"means": packed, "scales": packed}
+    support = TensorDecl(AGGREGATION_WIDTHS[0], 16, packed=True)
+    decoded = {f"y_hat_{i}": TensorDecl(spec.groups[i], 16) for i in spec.wiring.context_slices(k)}
+    return (
+        Subgraph(
+            anchor_name(k),
+            latents | decoded,
+            parameters | {"support": support},
+            lambda model: AnchorContext(model.context[k], parity),
+            decides_symbols=True,
+        ),
+        Subgraph(
+            nonanchor_name(k),
+            {"y_hat_anchor": packed, "support": support},
+            parameters,
+            lambda model: NonAnchorContext(model.context[k], parity),
+            decides_symbols=True,
+        ),
+    )

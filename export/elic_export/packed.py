@@ -1,0 +1,110 @@
+"""The context model as two graphs per slice, each position computed once.
+
+`elic_models.context.SliceContext` is the reference: it runs both passes over all
+positions. These modules hold the same weights and give the same numbers, up to the
+order of float sums, for less work:
+
+- the parameter net's first layer is a sum of three terms. Channel context and hyper
+  parameters go through it once, for both passes: the `support`;
+- in the anchor pass the spatial context is zeros, so its term is not there;
+- the parameter nets are 1x1, so each pass runs on its own packed half;
+- the spatial context of the non-anchor half is a convolution of the packed anchor
+  half, with kernels that differ between even and odd rows.
+"""
+
+import torch
+from elic_models.checkerboard import pack
+from elic_models.context import SliceContext
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PackedSpatialConv(nn.Module):
+    """The checkerboard-masked 5x5 convolution, from packed anchors to packed non-anchors.
+
+    A packed row keeps every other column. Seen from a row whose non-anchors are the
+    odd columns, the anchors of rows an even distance away lie at packed columns 0 and
+    +1, seen from the other rows at -1 and 0; at an odd distance at -1, 0 and +1.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, anchor_parity: int) -> None:
+        """weight: [out, in, 5, 5], masked; bias: [out]."""
+        super().__init__()
+        # Row parity 0 has its non-anchors at the odd columns if anchor_parity is 0.
+        self.rows = nn.ModuleList(self._row_conv(weight, bias, row ^ anchor_parity) for row in (0, 1))
+
+    @staticmethod
+    def _row_conv(weight: Tensor, bias: Tensor, side: int) -> nn.Conv2d:
+        out_ch, in_ch = weight.shape[:2]
+        conv = nn.Conv2d(in_ch, out_ch, (5, 3), stride=(2, 1))
+        packed = torch.zeros(out_ch, in_ch, 5, 3)
+        packed[:, :, 1::2, :] = weight[:, :, 1::2, 0::2]
+        first = 0 if side else 1
+        packed[:, :, 0::2, first : first + 2] = weight[:, :, 0::2, 1::2]
+        conv.weight = nn.Parameter(packed, requires_grad=False)
+        conv.bias = nn.Parameter(bias.clone(), requires_grad=False)
+        return conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, H, W/2] -> [B, out, H, W/2]"""
+        b, _, h, w = x.shape
+        even = self.rows[0](F.pad(x, (1, 1, 2, 1)))  # [B, out, H/2, W/2]
+        odd = self.rows[1](F.pad(x, (1, 1, 1, 2)))
+        return torch.cat((even, odd), dim=3).reshape(b, -1, h, w)
+
+
+def _input_columns(conv: nn.Module, columns: slice, with_bias: bool) -> nn.Conv2d:
+    """A 1x1 convolution that is one term of `conv`: some of its input channels."""
+    assert isinstance(conv, nn.Conv2d)
+    weight = conv.weight[:, columns]
+    part = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=with_bias)
+    part.weight = nn.Parameter(weight.clone(), requires_grad=False)
+    if with_bias and conv.bias is not None:
+        part.bias = nn.Parameter(conv.bias.clone(), requires_grad=False)
+    return part
+
+
+class AnchorContext(nn.Module):
+    """`context_{k}_anchor`."""
+
+    def __init__(self, context: SliceContext, anchor_parity: int) -> None:
+        super().__init__()
+        self.anchor_parity = anchor_parity
+        self.channel = context.channel
+        self.support = _input_columns(context.aggregation[0], slice(2 * context.channels, None), with_bias=True)
+        self.rest = context.aggregation[1:]
+
+    def forward(self, latent_means: Tensor, latent_scales: Tensor, *y_hat_slices: Tensor) -> tuple[Tensor, ...]:
+        """Parameters of the anchor pass, and what the other pass needs.
+
+        latent_means, latent_scales: [B, M, H/16, W/16].
+        y_hat_slices: those that the variant's channel context reads, [B, C, H/16, W/16].
+        Returns means and scales [B, C, H/16, W/32] and support [B, 640, H/16, W/32],
+        the latter at the non-anchor positions.
+        """
+        terms = [latent_means, latent_scales]
+        if self.channel is not None:
+            terms.insert(0, self.channel(torch.cat(y_hat_slices, dim=1)))
+        support = self.support(torch.cat(terms, dim=1))  # [B, 640, H/16, W/16]
+        means, scales = self.rest(pack(support, self.anchor_parity)).chunk(2, dim=1)
+        return means, scales, pack(support, 1 - self.anchor_parity)
+
+
+class NonAnchorContext(nn.Module):
+    """`context_{k}_nonanchor`."""
+
+    def __init__(self, context: SliceContext, anchor_parity: int) -> None:
+        super().__init__()
+        assert context.spatial.bias is not None
+        self.spatial = PackedSpatialConv(context.spatial.masked_weight, context.spatial.bias, anchor_parity)
+        self.term = _input_columns(context.aggregation[0], slice(0, 2 * context.channels), with_bias=False)
+        self.rest = context.aggregation[1:]
+
+    def forward(self, y_hat_anchor: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
+        """Parameters of the non-anchor pass.
+
+        y_hat_anchor: [B, C, H/16, W/32]; support: [B, 640, H/16, W/32].
+        Returns means and scales, [B, C, H/16, W/32].
+        """
+        means, scales = self.rest(self.term(self.spatial(y_hat_anchor)) + support).chunk(2, dim=1)
+        return means, scales

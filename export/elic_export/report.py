@@ -1,0 +1,63 @@
+"""A parity report for people: a table on the terminal, and `parity.html`."""
+
+from importlib.resources import files
+
+from jinja2 import Environment, select_autoescape
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from elic_export.verdicts import Report
+
+HTML_NAME = "parity.html"
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The report as tables."""
+    title = f"{report.form} {report.shape}, {report.precision}, {report.arithmetic} context arithmetic"
+    graphs = _table(f"Graphs against PyTorch: {title}", "subgraph", "tensor", "max abs", "relative", "cosine", "PSNR dB")
+    for s in report.subgraphs:
+        graphs.add_row(
+            s.subgraph,
+            s.tensor,
+            f"{s.max_abs_error:.1e}",
+            f"{s.relative_error:.1e}",
+            f"{s.cosine:.7f}",
+            f"{s.psnr_db:.1f}",
+        )
+    images = _table(
+        "Images: bits per pixel by likelihoods, of PyTorch's streams, of the file; PSNR in dB; bytes of all streams",
+        *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file"),
+    )
+    for i in report.images:
+        images.add_row(
+            i.image,
+            f"{i.likelihood_bpp:.4f}",
+            f"{i.torch_bpp:.4f}",
+            f"{i.file_bpp:.4f}",
+            f"{i.torch_psnr_db:.3f}",
+            f"{i.file_psnr_db:.3f}",
+            str(i.torch_bytes),
+            str(i.stream_bytes),
+        )
+    verdicts = _table("Verdicts", "question", "measured", "accepted", "worst", "verdict")
+    for f in report.findings:
+        verdict = "[green]pass[/]" if f.passed else "[bold red]FAIL[/]"
+        verdicts.add_row(f.question, f"{f.measured:.2e}", f"{f.threshold:.1e}", f.worst, verdict)
+    for table in (graphs, images, verdicts):
+        console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        names = column in ("subgraph", "tensor", "image", "question")
+        table.add_column(column, justify="left" if names else "right", no_wrap=names)
+    return table
+
+
+def render_html(report: Report) -> str:
+    """The report as one self-contained page."""
+    environment = Environment(autoescape=select_autoescape(default=True))
+    source = files("elic_export").joinpath("parity.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(report=report)

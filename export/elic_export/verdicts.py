@@ -1,0 +1,142 @@
+"""The parity report: what was measured, and whether it passes. Stored as `parity.json`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from elic_export.config import Thresholds
+
+REPORT_NAME = "parity.json"
+
+STREAM_END = 8
+"""Bytes that the end of a stream may cost: the coder's 64-bit state."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SubgraphResult(_Part):
+    """One output of a subgraph against PyTorch, over all tiles of all images."""
+
+    subgraph: str
+    tensor: str
+    max_abs_error: float
+    relative_error: float
+    cosine: float
+    psnr_db: float
+
+
+class PassResult(_Part):
+    """One pass: how many scale indexes and symbols the graph gives otherwise than PyTorch."""
+
+    slice: int
+    half: Literal["anchor", "nonanchor"]
+    symbols: int = 0
+    differing_indexes: int = 0
+    differing_symbols: int = 0
+
+
+class ImageResult(_Part):
+    """One image, end to end.
+
+    streams: how many there are; ideal_bytes knows nothing of their ends.
+    likelihood_bpp, forward_psnr_db: of PyTorch's forward. torch_*: of its streams, as
+    CompressAI codes them, decoded. file_*: of the real `.elic` file, stream_bytes
+    without its header and checksums. ideal_bytes: by the quantized CDFs.
+    graph_steps: x_hat of g_s against PyTorch's from the same y_hat, file_steps: of the
+    decoded file against PyTorch's decoded streams, both in steps of 1/255.
+    """
+
+    image: str
+    width: int
+    height: int
+    likelihood_bpp: float
+    torch_bpp: float
+    file_bpp: float
+    ideal_bytes: float
+    torch_bytes: int
+    streams: int
+    stream_bytes: int
+    file_bytes: int
+    forward_psnr_db: float
+    torch_psnr_db: float
+    file_psnr_db: float
+    graph_steps: int
+    file_steps: int
+
+
+class Finding(_Part):
+    """One question: the worst number measured, what is accepted, and the verdict."""
+
+    question: str
+    measured: float
+    threshold: float
+    worst: str
+    passed: bool
+
+
+class Report(_Part):
+    """A bundle's parity with PyTorch."""
+
+    checkpoint_sha256: str
+    fingerprint: str
+    form: str
+    shape: str
+    precision: str
+    arithmetic: str
+    passed: bool
+    findings: list[Finding]
+    subgraphs: list[SubgraphResult]
+    passes: list[PassResult]
+    images: list[ImageResult]
+    streams_compared: int
+    streams_differing: int
+    operators: dict[str, dict[str, int]]
+
+
+def judge(
+    limits: Thresholds,
+    subgraphs: list[SubgraphResult],
+    passes: list[PassResult],
+    images: list[ImageResult],
+    streams_differing: int,
+) -> list[Finding]:
+    """Every question's verdict, from what was measured."""
+    symbols = sum(p.symbols for p in passes)
+    indexes = sum(p.differing_indexes for p in passes)
+    differing = sum(p.differing_symbols for p in passes)
+    return [
+        _worst("graphs: relative error", limits.relative_error, {s.subgraph: s.relative_error for s in subgraphs}),
+        _finding("passes: scale indexes that differ", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"),
+        _finding("passes: symbols that differ", limits.symbol_fraction, differing / symbols, f"{differing} of {symbols}"),
+        _finding("streams: not CompressAI's bytes", 0, streams_differing, "all streams"),
+        _worst(
+            "files: streams against PyTorch's",
+            limits.size_difference,
+            {i.image: i.stream_bytes / i.torch_bytes - 1 for i in images},
+        ),
+        _worst(
+            "files: streams over the ideal length",
+            limits.coding_overhead,
+            {i.image: (i.stream_bytes - STREAM_END * i.streams) / i.ideal_bytes - 1 for i in images},
+        ),
+        _worst(
+            "pictures: PSNR against PyTorch, dB",
+            limits.psnr_difference_db,
+            {i.image: abs(i.file_psnr_db - i.torch_psnr_db) for i in images},
+        ),
+        _worst("pictures: x_hat of g_s, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
+    ]
+
+
+def _finding(question: str, threshold: float, measured: float, worst: str) -> Finding:
+    # Written so that a NaN fails.
+    return Finding(
+        question=question, measured=measured, threshold=threshold, worst=worst, passed=bool(measured <= threshold)
+    )
+
+
+def _worst(question: str, threshold: float, measured: dict[str, float]) -> Finding:
+    name = max(measured, key=lambda n: measured[n] if measured[n] == measured[n] else float("inf"))
+    return _finding(question, threshold, measured[name], name)

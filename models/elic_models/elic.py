@@ -1,0 +1,153 @@
+"""ELIC, the PyTorch reference that every exported graph and file is held against.
+
+He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped
+Space-Channel Contextual Adaptive Coding", CVPR 2022 (arXiv 2203.10886); wired as
+ELiC-ReImplemetation's `TestModel`. Inference only: it rounds, it adds no noise.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elic_models import transforms
+from elic_models.checkerboard import pack, unpack
+from elic_models.context import SliceContext
+from elic_models.spec import ModelSpec
+
+with warnings.catch_warnings():
+    # compressai calls torch.jit.script as it is imported, which torch 2.14 announces to remove.
+    warnings.simplefilter("ignore", FutureWarning)
+    from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+
+SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.11, 256.0, 64
+"""CompressAI's scale table (models/google.py), which TestModel uses too."""
+
+ANCHOR, NONANCHOR = 0, 1
+
+CodePass = Callable[[int, int, Tensor, Tensor], Tensor]
+"""(slice, pass, means, scales) -> y_hat, all packed [B, C, H/16, W/32]."""
+
+
+def scale_table() -> Tensor:
+    """The standard deviations that have a CDF: [64], float32, geometric."""
+    return torch.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALE_LEVELS).exp()
+
+
+class ELIC(nn.Module):
+    """The whole codec.
+
+    ```
+    x ─ g_a ─ y ──────────────── slices, passes ─ y_hat ─ g_s ─ x_hat
+              └ h_a ─ z ─ z_hat ─ h_s ─ means, scales ┘
+    ```
+
+    `forward`, `compress` and `decompress` differ only in what they do at a pass.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.g_a = transforms.analysis(spec.N, spec.M)
+        self.h_a = transforms.hyper_analysis(spec.N, spec.M)
+        self.h_s = transforms.hyper_synthesis(spec.N, spec.M)
+        self.g_s = transforms.synthesis(spec.N, spec.M)
+        self.context = nn.ModuleList(SliceContext(spec, k) for k in range(len(spec.groups)))
+        self.entropy_bottleneck = EntropyBottleneck(spec.N)
+        self.gaussian_conditional = GaussianConditional(None)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        """Reconstruction and likelihoods.
+
+        x: [B, 3, H, W] in 0..1, H and W multiples of 64.
+        Returns x_hat [B, 3, H, W], not clamped, and likelihoods: y [B, M, H/16, W/16],
+        z [B, N, H/64, W/64].
+        """
+        y = self.g_a(x)
+        y_slices = y.split(self.spec.groups, dim=1)
+        z_hat, z_likelihoods = self.entropy_bottleneck(self.h_a(y), training=False)
+        likelihoods = [torch.zeros_like(y_slice) for y_slice in y_slices]
+
+        def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
+            parity = self.parity(half)
+            packed = pack(y_slices[k], parity)
+            y_hat, likelihood = self.gaussian_conditional(packed, scales, means, training=False)
+            likelihoods[k] += unpack(likelihood, parity)
+            return y_hat
+
+        y_hat = self.code_passes(*self.latent_parameters(z_hat), code)
+        return {"x_hat": self.g_s(y_hat), "likelihoods": {"y": torch.cat(likelihoods, dim=1), "z": z_likelihoods}}
+
+    def compress(self, x: Tensor) -> dict[str, Any]:
+        """Code x [B, 3, H, W] into CompressAI's rANS streams.
+
+        Returns strings: [y, z] with y[slice][pass][batch] and z[batch], and the shape
+        of z that `decompress` asks for.
+        """
+        y = self.g_a(x)
+        y_slices = y.split(self.spec.groups, dim=1)
+        z = self.h_a(y)
+        z_strings = self.entropy_bottleneck.compress(z)
+        z_hat = self.entropy_bottleneck.decompress(z_strings, z.shape[-2:])
+        y_strings: list[list[list[bytes]]] = [[[], []] for _ in y_slices]
+
+        def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
+            packed = pack(y_slices[k], self.parity(half))
+            indexes = self.gaussian_conditional.build_indexes(scales)
+            y_strings[k][half] = self.gaussian_conditional.compress(packed, indexes, means)
+            return self.gaussian_conditional.quantize(packed, "dequantize", means)
+
+        self.code_passes(*self.latent_parameters(z_hat), code)
+        return {"strings": [y_strings, z_strings], "shape": z.shape[-2:]}
+
+    def decompress(self, strings: list[Any], shape: tuple[int, int]) -> dict[str, Tensor]:
+        """Decode what `compress` returned; x_hat [B, 3, H, W] is clamped to 0..1.
+
+        Feed it only streams that this process trusts: CompressAI's decoder reads past
+        the end of a damaged one.
+        """
+        y_strings, z_strings = strings
+        z_hat = self.entropy_bottleneck.decompress(z_strings, shape)
+
+        def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
+            indexes = self.gaussian_conditional.build_indexes(scales)
+            return self.gaussian_conditional.decompress(y_strings[k][half], indexes, means=means)
+
+        y_hat = self.code_passes(*self.latent_parameters(z_hat), code)
+        return {"x_hat": self.g_s(y_hat).clamp_(0, 1)}
+
+    def latent_parameters(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+        """h_s, chunked: [B, N, H/64, W/64] -> latent means and scales, 2 x [B, M, H/16, W/16]."""
+        latent_means, latent_scales = self.h_s(z_hat).chunk(2, dim=1)
+        return latent_means, latent_scales
+
+    def code_passes(self, latent_means: Tensor, latent_scales: Tensor, code: CodePass) -> Tensor:
+        """Walk the slices and their two passes in coding order; `code` turns each into y_hat.
+
+        Returns y_hat [B, M, H/16, W/16].
+        """
+        anchor_parity = self.parity(ANCHOR)
+        y_hat_slices: list[Tensor] = []
+        for k, context in enumerate(self.context):
+            assert isinstance(context, SliceContext)
+            support = context.support(latent_means, latent_scales, y_hat_slices)
+            parameters = (pack(p, anchor_parity) for p in context.anchor(support))
+            y_hat_anchor = unpack(code(k, ANCHOR, *parameters), anchor_parity)
+            parameters = (pack(p, 1 - anchor_parity) for p in context.nonanchor(support, y_hat_anchor))
+            y_hat_nonanchor = unpack(code(k, NONANCHOR, *parameters), 1 - anchor_parity)
+            y_hat_slices.append(y_hat_anchor + y_hat_nonanchor)
+        return torch.cat(y_hat_slices, dim=1)
+
+    def parity(self, half: int) -> int:
+        """Parity of row + column at the positions of pass `half`."""
+        return self.spec.wiring.anchor_parity ^ half
+
+    def update_tables(self) -> None:
+        """Compute those CDF tables that the checkpoint did not bring."""
+        if self.entropy_bottleneck.quantized_cdf.numel() == 0:
+            self.entropy_bottleneck.update()
+        if self.gaussian_conditional.quantized_cdf.numel() == 0:
+            self.gaussian_conditional.update_scale_table(scale_table())

@@ -1,0 +1,105 @@
+"""The blocks that ELIC's transforms are built of.
+
+Attribute names are those of the published checkpoints (`conv1`, `conv_a`, ...).
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elic_models.checkerboard import spatial_mask
+
+
+def conv(in_ch: int, out_ch: int, kernel_size: int = 5, stride: int = 2) -> nn.Conv2d:
+    """Convolution that divides height and width by `stride`."""
+    return nn.Conv2d(in_ch, out_ch, kernel_size, stride=stride, padding=kernel_size // 2)
+
+
+def deconv(in_ch: int, out_ch: int, kernel_size: int = 5, stride: int = 2) -> nn.ConvTranspose2d:
+    """Transposed convolution that multiplies height and width by `stride`."""
+    return nn.ConvTranspose2d(
+        in_ch, out_ch, kernel_size, stride=stride, padding=kernel_size // 2, output_padding=stride - 1
+    )
+
+
+def conv1x1(in_ch: int, out_ch: int) -> nn.Conv2d:
+    """Convolution of each position alone."""
+    return conv(in_ch, out_ch, kernel_size=1, stride=1)
+
+
+class ResidualBottleneckBlock(nn.Module):
+    """Residual block that works on half the channels (He et al. 2022, figure 3).
+
+    ```
+        ┌──────────────────────────────────────────────┐
+    x ──┴─ conv1x1 N/2 ─ ReLU ─ conv3x3 ─ ReLU ─ conv1x1 N ─ + ── out
+    ```
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv1x1(channels, channels // 2)
+        self.conv2 = conv(channels // 2, channels // 2, kernel_size=3, stride=1)
+        self.conv3 = conv1x1(channels // 2, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, N, H, W] -> [B, N, H, W]"""
+        return self.conv3(F.relu(self.conv2(F.relu(self.conv1(x))))) + x
+
+
+class ResidualUnit(nn.Module):
+    """The attention block's unit: a bottleneck with a ReLU after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            conv1x1(channels, channels // 2),
+            nn.ReLU(),
+            conv(channels // 2, channels // 2, kernel_size=3, stride=1),
+            nn.ReLU(),
+            conv1x1(channels // 2, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, N, H, W] -> [B, N, H, W]"""
+        return F.relu(self.conv(x) + x)
+
+
+class AttentionBlock(nn.Module):
+    """Simplified attention of Cheng et al. 2020 (arXiv 2001.01568), used by ELIC.
+
+    ```
+        ┌─ 3 units ──────────────── × ─ + ── out
+    x ──┼─ 3 units ─ conv1x1 ─ sigmoid ┘ │
+        └────────────────────────────────┘
+    ```
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_a = nn.Sequential(*(ResidualUnit(channels) for _ in range(3)))
+        self.conv_b = nn.Sequential(*(ResidualUnit(channels) for _ in range(3)), conv1x1(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, N, H, W] -> [B, N, H, W]"""
+        return self.conv_a(x) * self.conv_b(x).sigmoid() + x
+
+
+class CheckerboardConv2d(nn.Conv2d):
+    """Convolution that sees only the other half of the checkerboard.
+
+    In He et al. 2022 this is labelled g_sp^(k). The mask is applied to a copy of
+    the weight, so that the module exports and its weights stay what was loaded.
+    """
+
+    def __init__(self, in_ch: int, out_ch: int, kernel_size: int = 5) -> None:
+        super().__init__(in_ch, out_ch, kernel_size, padding=kernel_size // 2)
+        self.register_buffer("mask", spatial_mask(kernel_size), persistent=False)
+
+    @property
+    def masked_weight(self) -> Tensor:
+        """[out_ch, in_ch, kernel, kernel], zero wherever the mask is."""
+        return self.weight * self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_ch, H, W] -> [B, out_ch, H, W]"""
+        return F.conv2d(x, self.masked_weight, self.bias, padding=self.padding)

@@ -1,0 +1,59 @@
+"""The four transforms of ELIC (He et al. 2022, figure 3), as plain sequences.
+
+The position of a layer in its sequence is part of its name in a checkpoint, and
+`g_s` is split by position too: insert nothing.
+"""
+
+from torch import nn
+
+from elic_models.layers import AttentionBlock, ResidualBottleneckBlock, conv, deconv
+
+
+def _three_blocks(channels: int) -> list[nn.Module]:
+    return [ResidualBottleneckBlock(channels) for _ in range(3)]
+
+
+def analysis(N: int, M: int) -> nn.Sequential:
+    """g_a: x [B, 3, H, W] -> y [B, M, H/16, W/16]."""
+    return nn.Sequential(
+        conv(3, N),
+        *_three_blocks(N),
+        conv(N, N),
+        *_three_blocks(N),
+        AttentionBlock(N),
+        conv(N, N),
+        *_three_blocks(N),
+        conv(N, M),
+        AttentionBlock(M),
+    )
+
+
+def synthesis(N: int, M: int) -> nn.Sequential:
+    """g_s: y_hat [B, M, H/16, W/16] -> x_hat [B, 3, H, W]."""
+    return nn.Sequential(
+        AttentionBlock(M),
+        deconv(M, N),
+        *_three_blocks(N),
+        deconv(N, N),
+        AttentionBlock(N),
+        *_three_blocks(N),
+        deconv(N, N),
+        *_three_blocks(N),
+        deconv(N, 3),
+    )
+
+
+def hyper_analysis(N: int, M: int) -> nn.Sequential:
+    """h_a: y [B, M, H/16, W/16] -> z [B, N, H/64, W/64]."""
+    return nn.Sequential(conv(M, N, kernel_size=3, stride=1), nn.ReLU(), conv(N, N), nn.ReLU(), conv(N, N))
+
+
+def hyper_synthesis(N: int, M: int) -> nn.Sequential:
+    """h_s: z_hat [B, N, H/64, W/64] -> means and scales in one [B, 2M, H/16, W/16]."""
+    return nn.Sequential(
+        deconv(N, N),
+        nn.ReLU(),
+        deconv(N, N * 3 // 2),
+        nn.ReLU(),
+        conv(N * 3 // 2, 2 * M, kernel_size=3, stride=1),
+    )

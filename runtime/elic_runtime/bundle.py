@@ -1,0 +1,51 @@
+"""A bundle on disk: files are handed out only after their digests were checked."""
+
+from pathlib import Path
+
+from elic_runtime.errors import BundleError
+from elic_runtime.files import sha256_file
+from elic_runtime.manifest import FileInfo, Manifest, read_manifest
+from elic_runtime.tables import EntropyTables, read_tables
+
+
+class Bundle:
+    """An exported model in a folder.
+
+    folder: where it lies.
+    manifest: its table of contents.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises BundleError if the folder holds no valid manifest."""
+        self.folder = folder
+        self.manifest: Manifest = read_manifest(folder)
+
+    def has(self, subgraph: str) -> bool:
+        """Whether a subgraph is listed and its file is here: halves of a bundle ship separately."""
+        info = self.manifest.subgraphs.get(subgraph)
+        return info is not None and (self.folder / info.file).is_file()
+
+    def graph_path(self, subgraph: str) -> Path:
+        """The checked file of a subgraph. Raises BundleError if it is absent or was changed."""
+        info = self.manifest.subgraphs.get(subgraph)
+        if info is None:
+            raise BundleError(f"{self.folder}: this bundle was exported without {subgraph}")
+        return self._checked(info)
+
+    def tables(self) -> EntropyTables:
+        """The checked entropy tables. Raises BundleError."""
+        tables = read_tables(self._checked(self.manifest.entropy_tables))
+        model = self.manifest.model
+        if len(tables.z.lengths) != model.N or len(tables.y.lengths) != len(tables.scale_table):
+            raise BundleError(f"{self.folder}: the entropy tables are not those of this model")
+        return tables
+
+    def _checked(self, info: FileInfo) -> Path:
+        path = self.folder / info.file
+        try:
+            digest = sha256_file(path)
+        except OSError:
+            raise BundleError(f"{path}: missing: export the bundle again, or copy this file too") from None
+        if digest != info.sha256:
+            raise BundleError(f"{path}: changed since the export (sha256 differs from the manifest): export it again")
+        return path

@@ -1,0 +1,169 @@
+"""The `elic` command: photographs to `.elic` files and back."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from elic_runtime.console import BAD_INPUT, describe, fail, one_line_errors, print_json, progress
+from elic_runtime.errors import ElicError, ImageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Compress photographs with an exported ELIC bundle, and decompress them again.\n\n"
+    "Export a bundle with elic-export. Folders work where files do. Exit codes: 0 done, 2 bad usage or input.",
+)
+
+BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the exported bundle.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads per operator; 0: one per core.")]
+Facts = dict[str, Any]
+
+
+@app.command()
+@one_line_errors(ElicError)
+def compress(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Image, or folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, or folder for a folder.")],
+    bundle: BundleOption,
+    coder: Annotated[str, typer.Option(help="Entropy coder: constriction, or compressai.")] = "constriction",
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Compress an image, or every image of a folder.
+
+    Any size and any RGB, grey, palette or 16-bit photograph; EXIF orientation is applied.
+    """
+    from elic_runtime.codec import Codec
+    from elic_runtime.container import SUFFIX
+    from elic_runtime.files import write_bytes
+    from elic_runtime.images import image_files, read_image
+
+    jobs = _jobs(source, target, image_files(source), SUFFIX)
+    codec = Codec.load(bundle, decode=False, coder=coder, threads=threads)
+
+    def run(image_path: Path, out: Path) -> Facts:
+        image = read_image(image_path)
+        start = time.perf_counter()
+        data = codec.compress(image)
+        seconds = time.perf_counter() - start
+        write_bytes(out, data)
+        return _facts(image_path, out, image.shape, len(data), seconds)
+
+    _run_jobs(jobs, run, "compress", as_json)
+
+
+@app.command()
+@one_line_errors(ElicError)
+def decompress(
+    source: Annotated[Path, typer.Argument(metavar="IN", help=".elic file, or folder of them.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Image to write (.png), or folder for a folder.")],
+    bundle: BundleOption,
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Decompress an .elic file, or every one of a folder.
+
+    A file that is damaged, or was written with another bundle, is refused; nothing is written for it.
+    """
+    from elic_runtime.codec import Codec
+    from elic_runtime.images import container_files, write_image
+
+    jobs = _jobs(source, target, container_files(source), ".png")
+    codec = Codec.load(bundle, encode=False, threads=threads)
+
+    def run(path: Path, out: Path) -> Facts:
+        data = path.read_bytes()
+        start = time.perf_counter()
+        image = codec.decompress(data)
+        seconds = time.perf_counter() - start
+        write_image(out, image)
+        return _facts(path, out, image.shape, len(data), seconds)
+
+    _run_jobs(jobs, run, "decompress", as_json)
+
+
+@app.command()
+@one_line_errors(ElicError)
+def info(
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help=".elic file, or folder of a bundle.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a file or a bundle is. A file is checked whole, without its bundle."""
+    from elic_runtime.info import bundle_facts, container_facts
+
+    facts = bundle_facts(path) if path.is_dir() else container_facts(path)
+    if as_json:
+        print_json(facts)
+        return
+    console = Console()
+    for name, value in facts.items():
+        if isinstance(value, list):
+            _print_rows(value, console)
+        else:
+            console.print(f"[bold]{name.replace('_', ' ')}[/]  {value}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+def _jobs(source: Path, target: Path, inputs: list[Path], suffix: str) -> list[tuple[Path, Path]]:
+    """Inputs with the files to write. Raises ImageError if two would write the same one."""
+    if not source.is_dir():
+        return [(source, target / f"{source.stem}{suffix}" if target.is_dir() else target)]
+    if target.is_file():
+        raise ImageError(f"{target}: a file, where a folder is needed for a folder of inputs")
+    jobs = {target / f"{path.stem}{suffix}": path for path in inputs}
+    if len(jobs) < len(inputs):
+        clash = next(p for p in inputs if p not in jobs.values())
+        raise ImageError(f"{clash}: another input has the same name before its ending: rename one")
+    return [(path, out) for out, path in jobs.items()]
+
+
+def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts], what: str, as_json: bool) -> None:
+    """Run every job; those that fail are named, and make the exit code 2."""
+    done: list[Facts] = []
+    failed = 0
+    for path, out in progress(jobs, what):
+        try:
+            done.append(run(path, out))
+        except (ElicError, OSError) as error:
+            failed += 1
+            message = describe(error)
+            fail(message if str(path) in message else f"{path}: {message}")
+    if as_json:
+        print_json(done)
+    elif done:
+        _print_rows(done, Console())
+    if failed:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _facts(source: Path, target: Path, shape: tuple[int, ...], size: int, seconds: float) -> Facts:
+    height, width = shape[:2]
+    return {
+        "input": str(source),
+        "output": str(target),
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "bpp": round(8 * size / (width * height), 4),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _print_rows(rows: list[Facts], console: Console) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, value in rows[0].items():
+        table.add_column(name, justify="left" if isinstance(value, str) else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)

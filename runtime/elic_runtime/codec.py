@@ -1,0 +1,255 @@
+"""The codec: a bundle's subgraphs glued together with CPU-side entropy coding.
+
+```
+image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─┐
+                        └ z ─ symbols ─ coder ────────┴─ .elic
+                                └ h_s ─ context passes ┘
+.elic ─ z ─ h_s ─ context passes, coder ─ y_hat ─ g_s ─ tiles ─ image
+```
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elic_runtime.bundle import Bundle
+from elic_runtime.coders import Coder, Indexes, make_coder
+from elic_runtime.container import (
+    FINGERPRINT_BYTES,
+    MAX_PIXELS,
+    CodedTile,
+    Container,
+    Section,
+    parse,
+    serialize,
+    symbols_checksum,
+)
+from elic_runtime.context import ANCHOR, NONANCHOR, ContextModel, Floats, Symbols, pack
+from elic_runtime.errors import BundleError, CoderError, DesyncError, ImageError, WrongBundleError
+from elic_runtime.manifest import DOWNSAMPLING
+from elic_runtime.runners import Runner, RunnerFactory, onnxruntime_factory
+from elic_runtime.tables import CdfTables
+from elic_runtime.tiles import Image, TileGrid
+
+
+class Codec:
+    """Compress and decompress images with one bundle.
+
+    >>> codec = Codec.load("build/static-512x512")
+    >>> data = codec.compress(image)
+    >>> image = codec.decompress(data)
+    """
+
+    def __init__(
+        self, bundle: Bundle, factory: RunnerFactory, coder: str, encode: bool, decode: bool, max_pixels: int
+    ) -> None:
+        """Use `Codec.load`."""
+
+        def load(name: str) -> Runner:
+            return factory(name, bundle.graph_path(name), bundle.manifest.subgraphs[name])
+
+        self.bundle = bundle
+        self.max_pixels = max_pixels
+        self._manifest = bundle.manifest
+        self._fingerprint = bytes.fromhex(bundle.manifest.fingerprint)[:FINGERPRINT_BYTES]
+        self._tables = bundle.tables()
+        self._coders: dict[str, Coder] = {}
+        self._coder = self._get_coder(coder)
+        self._h_s = load("h_s")
+        self._context = ContextModel(bundle.manifest.model, load)
+        self._analyse = _load_analysis(bundle, load) if encode else None
+        self._g_s = load("g_s") if decode else None
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        runner: RunnerFactory | None = None,
+        providers: Sequence[str | tuple[str, dict[str, Any]]] = ("CPUExecutionProvider",),
+        threads: int = 0,
+        coder: str = "constriction",
+        encode: bool = True,
+        decode: bool = True,
+        max_pixels: int = MAX_PIXELS,
+    ) -> "Codec":
+        """Load a bundle.
+
+        path: its folder; only the subgraphs of the halves asked for must be there.
+        runner: loads subgraphs, instead of ONNX Runtime.
+        providers, threads: ONNX Runtime's execution providers, and threads per operator (0: one per core).
+        coder: that `compress` writes with; `decompress` takes what the file names.
+        max_pixels: larger images are refused, both ways.
+        Raises BundleError (missing, edited or incomplete), CoderError (no such coder).
+        """
+        factory = runner or onnxruntime_factory(providers, threads)
+        return cls(Bundle(Path(path)), factory, coder, encode, decode, max_pixels)
+
+    def compress(self, image: Image) -> bytes:
+        """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`.
+
+        Raises ImageError for another type or shape; BundleError if loaded with `encode=False`.
+        """
+        if self._analyse is None:
+            raise BundleError("this codec was loaded with encode=False")
+        _check_image(image, self.max_pixels)
+        shape = self._manifest.shape
+        grid = TileGrid(image.shape[0], image.shape[1], shape.height, shape.width)
+        tiles = tuple(self._encode_tile(*self._analyse(_to_input(tile))) for tile in grid.cut(image))
+        return serialize(Container(self._coder.name, self._manifest.arithmetic, self._fingerprint, grid, tiles))
+
+    def decompress(self, data: bytes) -> Image:
+        """Decode a file: uint8 [H, W, 3] (RGB).
+
+        Raises a kind of ContainerError if the file is damaged, of another bundle, or
+        decodes to other symbols than were encoded; BundleError if loaded with `decode=False`.
+        """
+        if self._g_s is None:
+            raise BundleError("this codec was loaded with decode=False")
+        container = parse(bytes(data), self.max_pixels)
+        self._check_ours(container)
+        coder = self._get_coder(container.coder)
+        return container.grid.join(
+            _to_image(self._g_s({"y_hat": self._decode_tile(tile, coder)})["x_hat"])
+            for tile in container.tiles
+        )
+
+    def _get_coder(self, name: str) -> Coder:
+        if name not in self._coders:
+            self._coders[name] = make_coder(name)
+        return self._coders[name]
+
+    def _check_ours(self, container: Container) -> None:
+        if container.fingerprint != self._fingerprint:
+            raise WrongBundleError(
+                f"written with another bundle (fingerprint {container.fingerprint.hex()[:12]}, "
+                f"this one is {self._fingerprint.hex()[:12]}): decode it with the bundle that wrote it"
+            )
+        shape, grid = self._manifest.shape, container.grid
+        if (grid.tile_height, grid.tile_width) != (shape.height, shape.width):
+            raise WrongBundleError(
+                f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle has {shape}: "
+                "decode it with a bundle of that shape"
+            )
+        if any(len(tile.slices) != len(self._manifest.model.groups) for tile in container.tiles):
+            raise WrongBundleError("written with another number of slices than this bundle has")
+
+    def _encode_tile(self, y: Floats, z: Floats) -> CodedTile:
+        model = self._manifest.model
+        z_symbols = _round(z - self._medians)
+        z_section = self._encode_section([(z_symbols, _z_indexes(z.shape))], self._tables.z)
+        y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
+        passes: list[tuple[Symbols, Indexes]] = []
+
+        def code(k: int, half: int, means: Floats, scales: Floats) -> Symbols:
+            symbols = _round(pack(y_slices[k], model.anchor_parity ^ half) - means)
+            passes.append((symbols, self._tables.scale_indexes(scales)))
+            return symbols
+
+        self._context.walk(*self._latent_parameters(z_symbols), code)
+        pairs = zip(passes[ANCHOR::2], passes[NONANCHOR::2], strict=True)
+        return CodedTile(z_section, tuple(self._encode_section(pair, self._tables.y) for pair in pairs))
+
+    def _encode_section(self, passes: Sequence[tuple[Symbols, Indexes]], tables: CdfTables) -> Section:
+        streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
+        return Section(streams, symbols_checksum([_symbol_bytes(symbols) for symbols, _ in passes]))
+
+    def _decode_tile(self, tile: CodedTile, coder: Coder) -> Floats:
+        shape = self._manifest.shape
+        z_shape = (1, self._manifest.model.N, shape.height // DOWNSAMPLING, shape.width // DOWNSAMPLING)
+        z_symbols = _decode_stream(coder, tile.z.streams[0], _z_indexes(z_shape), self._tables.z, "z")
+        _check_symbols(tile.z, [z_symbols], "z")
+        decoded: list[Symbols] = []
+
+        def code(k: int, half: int, means: Floats, scales: Floats) -> Symbols:
+            section = tile.slices[k]
+            indexes = self._tables.scale_indexes(scales)
+            decoded.append(_decode_stream(coder, section.streams[half], indexes, self._tables.y, f"slice {k}"))
+            if half == NONANCHOR:
+                _check_symbols(section, decoded[-2:], f"slice {k}")
+            return decoded[-1]
+
+        return self._context.walk(*self._latent_parameters(z_symbols), code)
+
+    def _latent_parameters(self, z_symbols: Symbols) -> tuple[Floats, Floats]:
+        outputs = self._h_s({"z_hat": z_symbols.astype(np.float32) + self._medians})
+        return outputs["latent_means"], outputs["latent_scales"]
+
+    @property
+    def _medians(self) -> Floats:
+        return self._tables.medians[None, :, None, None]
+
+
+def _load_analysis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """x -> y, z; by the merged graph if the bundle has it: one call, and y stays where it is."""
+    if bundle.has("g_a_h_a"):
+        merged = load("g_a_h_a")
+
+        def analyse(x: Floats) -> tuple[Floats, Floats]:
+            outputs = merged({"x": x})
+            return outputs["y"], outputs["z"]
+    else:
+        g_a, h_a = load("g_a"), load("h_a")
+
+        def analyse(x: Floats) -> tuple[Floats, Floats]:
+            y = g_a({"x": x})["y"]
+            return y, h_a({"y": y})["z"]
+
+    return analyse
+
+
+def _to_input(tile: Image) -> Floats:
+    """uint8 [H, W, 3] -> x float32 [1, 3, H, W] in 0..1."""
+    x = np.ascontiguousarray(tile.transpose(2, 0, 1)[None], dtype=np.float32)
+    return np.divide(x, np.float32(255), out=x)
+
+
+def _to_image(x_hat: Floats) -> Image:
+    """x_hat float32 [1, 3, H, W] -> uint8 [H, W, 3], rounded."""
+    scaled = np.clip(x_hat, 0, 1) * np.float32(255)
+    return np.rint(scaled, out=scaled).astype(np.uint8)[0].transpose(1, 2, 0)
+
+
+def _round(values: Floats) -> Symbols:
+    return np.rint(values).astype(np.int32)
+
+
+def _z_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """The row that codes each symbol of z: its channel. uint16, of `shape` [1, N, H, W]."""
+    return np.broadcast_to(np.arange(shape[1], dtype=np.uint16)[None, :, None, None], shape)
+
+
+def _check_image(image: Image, max_pixels: int) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"an image is a uint8 array [H, W, 3], not {found}")
+    height, width = image.shape[:2]
+    if not height or not width or height * width > max_pixels:
+        raise ImageError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
+
+
+def _decode_stream(coder: Coder, stream: bytes, indexes: Indexes, tables: CdfTables, what: str) -> Symbols:
+    try:
+        return coder.decode(stream, indexes.ravel(), tables).reshape(indexes.shape)
+    except CoderError as error:
+        raise DesyncError(_desync(what, str(error))) from None
+
+
+def _check_symbols(section: Section, passes: Sequence[Symbols], what: str) -> None:
+    if symbols_checksum([_symbol_bytes(symbols) for symbols in passes]) != section.symbols_crc:
+        raise DesyncError(_desync(what, "the checksum of the decoded symbols differs"))
+
+
+def _desync(what: str, why: str) -> str:
+    return (
+        f"{what} does not decode to what was encoded ({why}): the bundle is the same, this machine's float arithmetic "
+        "is not; decode with the backend, thread count and processor that encoded"
+    )
+
+
+def _symbol_bytes(symbols: Symbols) -> bytes:
+    return symbols.astype("<i4").tobytes()
+

@@ -1,0 +1,60 @@
+"""Entropy coders behind one protocol: symbols and rows of a CDF table <-> bytes."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elic_runtime.errors import CoderError
+from elic_runtime.tables import CdfTables
+
+Symbols = NDArray[np.int32]
+Indexes = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class Coder(Protocol):
+    """One pass of one tile is one stream; a stream knows neither its length nor its rows."""
+
+    name: str
+
+    def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
+        """Code integers.
+
+        symbols: int32 [n]. indexes: uint8 or uint16 [n], the row of `tables` for each.
+        Values out of a row's range cost more bits, never their value.
+        """
+        ...
+
+    def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:
+        """The symbols of a stream: int32 [n] for indexes [n].
+
+        Raises CoderError if the stream is not exactly the code of n symbols. A stream
+        may still be wrong without saying so: the container's checksums tell.
+        """
+        ...
+
+
+def _constriction() -> Coder:
+    from elic_runtime.constriction_coder import ConstrictionCoder
+
+    return ConstrictionCoder()
+
+
+def _compressai() -> Coder:
+    from elic_runtime.compressai_coder import CompressaiCoder
+
+    return CompressaiCoder()
+
+
+CODERS: dict[str, tuple[int, Callable[[], Coder]]] = {"constriction": (0, _constriction), "compressai": (1, _compressai)}
+"""By name: the id that containers carry, and how to make one."""
+
+CODER_NAMES = {coder_id: name for name, (coder_id, _) in CODERS.items()}
+
+
+def make_coder(name: str) -> Coder:
+    """A coder by name. Raises CoderError for a name that is not in `CODERS`."""
+    if name not in CODERS:
+        raise CoderError(f"unknown coder {name!r}: known are {', '.join(CODERS)}")
+    return CODERS[name][1]()

@@ -1,0 +1,65 @@
+"""What both command lines share: one-line errors, exit codes, progress, JSON.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check failed,
+2 bad usage or input.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+CHECK_FAILED = 1
+BAD_INPUT = 2
+
+errors = Console(stderr=True)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def one_line_errors(*kinds: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Turn these exceptions, and those of the file system, into a line on stderr and exit code 2."""
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return command(*args, **kwargs)
+            except (*kinds, OSError) as error:
+                fail(describe(error))
+                raise typer.Exit(BAD_INPUT) from None
+
+        return run
+
+    return decorate
+
+
+def describe(error: Exception) -> str:
+    """An exception as one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def fail(message: str) -> None:
+    """Write one line of error."""
+    print(f"error: {message}", file=sys.stderr)
+
+
+def progress(items: Sequence[T], what: str) -> Iterable[T]:
+    """Items with a progress bar on stderr, if there are several and somebody is looking."""
+    if len(items) < 2:
+        return items
+    return track(items, description=what, console=errors, disable=not errors.is_terminal, transient=True)
+
+
+def print_json(content: Any) -> None:
+    """Facts for scripts, on stdout."""
+    print(json.dumps(content, indent=1))

@@ -1,0 +1,227 @@
+"""The compressed file, `.elic`: bytes <-> header, sections and streams.
+
+docs/format.md is the specification. Everything read is bounded before it is used:
+nothing is allocated from a number that the bytes at hand do not back.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from elic_runtime.coders import CODER_NAMES, CODERS
+from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
+from elic_runtime.tiles import TileGrid
+
+MAGIC = b"ELIC"
+VERSION = 1
+SUFFIX = ".elic"
+FINGERPRINT_BYTES = 8
+
+MAX_PIXELS = 1 << 28
+"""Default cap on a file's declared pixels: 16384 x 16384, 805 MB decoded."""
+
+MAX_SLICES = 32
+
+ARITHMETIC = {"float": 0}
+_ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
+_TILE_UNIT = 64
+
+_HEADER = struct.Struct("<4s4B8s2I2H")
+_CRC = struct.Struct("<I")
+_MIN_SECTION = 1 + 2 * _CRC.size
+_MAX_LENGTH_BYTES = 5
+
+
+@dataclass(frozen=True)
+class Section:
+    """Streams that are checked together: z, or the two passes of a slice of y.
+
+    streams: one for z; anchor and non-anchor for a slice.
+    symbols_crc: CRC-32 of the decoded symbols, as `symbols_checksum` makes it.
+    """
+
+    streams: tuple[bytes, ...]
+    symbols_crc: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the streams."""
+        return sum(map(len, self.streams))
+
+
+@dataclass(frozen=True)
+class CodedTile:
+    """One tile: z, then the slices of y in coding order."""
+
+    z: Section
+    slices: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class Container:
+    """A whole file.
+
+    coder: name of the entropy coder. arithmetic: that of the context model.
+    fingerprint: the first 8 bytes of the bundle's.
+    grid: the image's size and how it is tiled. tiles: row by row.
+    """
+
+    coder: str
+    arithmetic: str
+    fingerprint: bytes
+    grid: TileGrid
+    tiles: tuple[CodedTile, ...]
+
+
+def serialize(container: Container) -> bytes:
+    """The bytes of a file."""
+    grid = container.grid
+    header = _HEADER.pack(
+        MAGIC,
+        VERSION,
+        CODERS[container.coder][0],
+        ARITHMETIC[container.arithmetic],
+        len(container.tiles[0].slices),
+        container.fingerprint,
+        grid.width,
+        grid.height,
+        grid.tile_width // _TILE_UNIT,
+        grid.tile_height // _TILE_UNIT,
+    )
+    parts = [_with_crc(header)]
+    for tile in container.tiles:
+        sections = (tile.z, *tile.slices)
+        parts.extend(map(_index_entry, sections))
+        parts.extend(stream for section in sections for stream in section.streams)
+    return b"".join(parts)
+
+
+def parse(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
+    """Read a file and check every byte of it.
+
+    Raises FormatError (no `.elic` file, or fields out of bounds), TruncatedError, ChecksumError.
+    """
+    reader = _Reader(data)
+    header, n_slices = _parse_header(reader, max_pixels)
+    if header.grid.tiles * (1 + n_slices) * _MIN_SECTION > reader.left:
+        raise TruncatedError(f"the file ends early: {header.grid.tiles} tiles do not fit in {reader.left} bytes")
+    tiles = tuple(_parse_tile(reader, n_slices) for _ in range(header.grid.tiles))
+    if reader.left:
+        raise FormatError(f"{reader.left} bytes follow the last stream")
+    return Container(header.coder, header.arithmetic, header.fingerprint, header.grid, tiles)
+
+
+def symbols_checksum(passes: Sequence[bytes]) -> int:
+    """CRC-32 over symbols as little-endian int32, pass after pass."""
+    return _chained_crc(passes)
+
+
+def _with_crc(data: bytes) -> bytes:
+    return data + _CRC.pack(zlib.crc32(data))
+
+
+def _index_entry(section: Section) -> bytes:
+    entry = b"".join(_pack_length(len(stream)) for stream in section.streams) + _CRC.pack(section.symbols_crc)
+    return entry + _CRC.pack(_chained_crc((entry, *section.streams)))
+
+
+def _pack_length(value: int) -> bytes:
+    """LEB128: seven bits a byte, low ones first, the top bit set on all but the last."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(0x80 | value & 0x7F)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+def _chained_crc(parts: Sequence[bytes]) -> int:
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc
+
+
+class _Reader:
+    """A cursor over bytes that cannot leave them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def take(self, size: int, what: str) -> bytes:
+        if size > self.left:
+            raise TruncatedError(f"the file ends in {what}: {size} bytes are needed, {self.left} are left")
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def take_crc(self, what: str) -> int:
+        return int(_CRC.unpack(self.take(_CRC.size, what))[0])
+
+    def take_length(self, what: str) -> tuple[int, bytes]:
+        """A LEB128 number, and the bytes it was read from."""
+        value, raw = 0, b""
+        for shift in range(0, 7 * _MAX_LENGTH_BYTES, 7):
+            byte = self.take(1, what)
+            raw += byte
+            value |= (byte[0] & 0x7F) << shift
+            if byte[0] < 0x80:
+                return value, raw
+        raise FormatError(f"{what} has a length of more than {_MAX_LENGTH_BYTES} bytes")
+
+
+def _parse_header(reader: _Reader, max_pixels: int) -> tuple[Container, int]:
+    """The header as a container without tiles, and the number of slices."""
+    signature = reader.take(len(MAGIC), "the signature")
+    if signature != MAGIC:
+        raise FormatError("not an .elic file: the signature differs")
+    data = signature + reader.take(_HEADER.size - len(MAGIC), "the header")
+    if reader.take_crc("the header") != zlib.crc32(data):
+        raise ChecksumError("the header is damaged: its checksum differs")
+    _, version, coder, arithmetic, n_slices, fingerprint, width, height, tile_width, tile_height = _HEADER.unpack(data)
+    if version != VERSION:
+        raise FormatError(f"format version {version}: this program reads version {VERSION}")
+    if coder not in CODER_NAMES or arithmetic not in _ARITHMETIC_NAMES or not 0 < n_slices <= MAX_SLICES:
+        raise FormatError("the header names a coder, an arithmetic or a number of slices that do not exist")
+    if 0 in (width, height, tile_width, tile_height) or width * height > max_pixels:
+        raise FormatError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
+    grid = TileGrid(height, width, tile_height * _TILE_UNIT, tile_width * _TILE_UNIT)
+    if grid.tile_height * grid.tile_width > max_pixels:
+        raise FormatError(f"tiles of {grid.tile_width}x{grid.tile_height} are outside the limit of {max_pixels} pixels")
+    return Container(CODER_NAMES[coder], _ARITHMETIC_NAMES[arithmetic], fingerprint, grid, ()), n_slices
+
+
+@dataclass(frozen=True)
+class _IndexEntry:
+    name: str
+    lengths: tuple[int, ...]
+    symbols_crc: int
+    raw: bytes
+    crc: int
+
+
+def _parse_tile(reader: _Reader, n_slices: int) -> CodedTile:
+    entries = [_parse_entry(reader, "z", 1)]
+    entries += [_parse_entry(reader, f"slice {k}", 2) for k in range(n_slices)]
+    z, *slices = (_parse_section(reader, entry) for entry in entries)
+    return CodedTile(z, tuple(slices))
+
+
+def _parse_entry(reader: _Reader, name: str, streams: int) -> _IndexEntry:
+    what = f"the index of {name}"
+    lengths, raws = zip(*(reader.take_length(what) for _ in range(streams)), strict=True)
+    symbols_crc = reader.take_crc(what)
+    raw = b"".join(raws) + _CRC.pack(symbols_crc)
+    return _IndexEntry(name, lengths, symbols_crc, raw, reader.take_crc(what))
+
+
+def _parse_section(reader: _Reader, entry: _IndexEntry) -> Section:
+    streams = tuple(reader.take(length, f"the stream of {entry.name}") for length in entry.lengths)
+    if _chained_crc((entry.raw, *streams)) != entry.crc:
+        raise ChecksumError(f"{entry.name} is damaged: its checksum differs")
+    return Section(streams, entry.symbols_crc)

@@ -1,0 +1,44 @@
+"""What can go wrong, as types. Every message is one line that says what to do."""
+
+
+class ElicError(Exception):
+    """Base of all errors that the runtime raises on bad input."""
+
+
+class BundleError(ElicError):
+    """A bundle that is missing, incomplete, edited or of another format version."""
+
+
+class ImageError(ElicError):
+    """An image that cannot be read, or whose pixels the codec does not code."""
+
+
+class CoderError(ElicError):
+    """Symbols that cannot be coded, or a coder that is not installed."""
+
+
+class ContainerError(ElicError):
+    """A compressed file that cannot be decoded; the kinds below say why."""
+
+
+class FormatError(ContainerError):
+    """Not an `.elic` file, of a later version, or with fields out of bounds."""
+
+
+class TruncatedError(ContainerError):
+    """The file ends before its streams do."""
+
+
+class ChecksumError(ContainerError):
+    """Bytes differ from those that were written."""
+
+
+class WrongBundleError(ContainerError):
+    """A whole file, written with another checkpoint, arithmetic, tile size or coder."""
+
+
+class DesyncError(ContainerError):
+    """Bytes are whole, decoded symbols are not those that were encoded.
+
+    The two ends computed different scale indexes: same bundle, other float arithmetic.
+    """

@@ -1,0 +1,130 @@
+"""`manifest.json`: what a bundle holds, written by the exporter, read by the codec."""
+
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from elic_runtime.errors import BundleError
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+TABLES_NAME = "entropy_tables.npz"
+
+DOWNSAMPLING = 64
+"""Heights and widths are multiples of this: pixels per position of z."""
+
+LATENT_STRIDE = 16
+"""Pixels per position of y."""
+
+
+def _plain_name(name: str) -> str:
+    if PurePath(name).name != name or "\\" in name or name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_name)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(gt=0, le=65536)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shape(_Record):
+    """Height and width of x in pixels, multiples of 64."""
+
+    height: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
+    width: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+class ModelInfo(_Record):
+    """How the ELIC inside is wired: enough to walk its slices and passes.
+
+    context_slices: for each slice, which decoded slices `context_{k}_anchor` reads.
+    """
+
+    variant: str
+    N: Size
+    M: Size
+    groups: tuple[Size, ...]
+    anchor_parity: Literal[0, 1]
+    context_slices: tuple[tuple[int, ...], ...]
+
+
+class CheckpointInfo(_Record):
+    """The checkpoint that the bundle was exported from."""
+
+    name: str
+    sha256: Digest
+
+
+class TensorInfo(_Record):
+    """One input or output of a subgraph."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class FileInfo(_Record):
+    """A file of the bundle and the digest of its bytes."""
+
+    file: FileName
+    sha256: Digest
+
+
+class SubgraphInfo(FileInfo):
+    """One exported ONNX graph.
+
+    operators: how often each operator occurs.
+    """
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    operators: dict[str, int]
+
+
+class Manifest(_Record):
+    """A bundle's table of contents.
+
+    form: how shapes are fixed. rewrites: those that the exporter applied, by name.
+    precision: of weights and activations.
+    arithmetic: of h_s and the context subgraphs, on which symbols depend. `float`
+    files decode where the same backend, thread count and processor run.
+    fingerprint: bundles that have the same one code alike.
+    """
+
+    format_version: Literal[1]
+    producer: str
+    model: ModelInfo
+    checkpoint: CheckpointInfo
+    form: Literal["static"]
+    shape: Shape
+    opset: int
+    rewrites: tuple[str, ...]
+    precision: Literal["fp32"]
+    arithmetic: Literal["float"]
+    subgraphs: dict[str, SubgraphInfo]
+    entropy_tables: FileInfo
+    fingerprint: Digest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a bundle's manifest. Raises BundleError if there is none, or it is not valid."""
+    path = folder / MANIFEST_NAME
+    try:
+        text = path.read_bytes()
+    except OSError:
+        raise BundleError(f"{folder}: no bundle here ({MANIFEST_NAME} not found): export one with elic-export") from None
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BundleError(f"{path}: {where}: {first['msg']}") from None

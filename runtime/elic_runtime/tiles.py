@@ -1,0 +1,61 @@
+"""An image as a grid of tiles of the bundle's size, padded where it ends.
+
+Smaller images are one padded tile. Padding repeats the last row and column: it costs
+few bits and makes no edge.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Sizes in pixels. Tiles lie row by row from the top left; the last ones are padded."""
+
+    height: int
+    width: int
+    tile_height: int
+    tile_width: int
+
+    @property
+    def rows(self) -> int:
+        """Tiles from top to bottom."""
+        return -(-self.height // self.tile_height)
+
+    @property
+    def columns(self) -> int:
+        """Tiles from left to right."""
+        return -(-self.width // self.tile_width)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles in all."""
+        return self.rows * self.columns
+
+    def __iter__(self) -> Iterator[tuple[slice, slice]]:
+        """Where each tile lies in the image: (rows, columns), clipped to it."""
+        for top in range(0, self.height, self.tile_height):
+            for left in range(0, self.width, self.tile_width):
+                yield (
+                    slice(top, min(top + self.tile_height, self.height)),
+                    slice(left, min(left + self.tile_width, self.width)),
+                )
+
+    def cut(self, image: Image) -> Iterator[Image]:
+        """The tiles of an image uint8 [height, width, 3], each [tile_height, tile_width, 3]."""
+        for rows, columns in self:
+            tile = image[rows, columns]
+            missing = self.tile_height - tile.shape[0], self.tile_width - tile.shape[1]
+            yield np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
+
+    def join(self, tiles: Iterator[Image]) -> Image:
+        """The image uint8 [height, width, 3] of which these are the tiles."""
+        image = np.empty((self.height, self.width, 3), dtype=np.uint8)
+        for (rows, columns), tile in zip(self, tiles, strict=True):
+            image[rows, columns] = tile[: rows.stop - rows.start, : columns.stop - columns.start]
+        return image
