@@ -126,12 +126,13 @@ def _bundle_side(bundle: Path, image: Path, threads: int) -> Callable[[], Timing
 
     codec = Codec.load(bundle, runner=timed)
     pixels = read_image(image)
+    stages: dict[str, Callable[[Any], Any]] = {"compress": codec.compress, "decompress": codec.decompress}
 
     def run() -> Timing:
         nonlocal inside
         timing = {}
         data: Any = pixels
-        for stage, work in zip(STAGES, (codec.compress, codec.decompress), strict=True):
+        for stage, work in stages.items():
             inside, start = 0.0, time.perf_counter()
             data = work(data)
             timing[stage] = time.perf_counter() - start
@@ -174,5 +175,7 @@ def print_benchmark(result: Result, console: Console) -> None:
             f"{row['outside_subgraphs_ms']:.0f} ms",
         )
     peak = result["peak_mb"]
-    table.add_row("peak memory", *(f"{peak[side]:.0f} MB" for side in SIDES), f"{peak['pytorch'] / peak['bundle']:.2f}", "")
+    table.add_row(
+        "peak memory", *(f"{peak[side]:.0f} MB" for side in SIDES), f"{peak['pytorch'] / peak['bundle']:.2f}", ""
+    )
     console.print(table)

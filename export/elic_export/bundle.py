@@ -12,7 +12,6 @@ import onnx
 from elic_models import ELIC, Checkpoint
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
-    FORMAT_VERSION,
     MANIFEST_NAME,
     TABLES_NAME,
     CheckpointInfo,
@@ -77,7 +76,7 @@ def _fill(checkpoint: Checkpoint, config: ExportConfig, folder: Path, progress: 
     write_tables(folder / TABLES_NAME, tables)
     spec = model.spec
     manifest = Manifest(
-        format_version=FORMAT_VERSION,
+        format_version=1,
         producer=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
         model=ModelInfo(
             variant=spec.variant,
@@ -127,7 +126,10 @@ def entropy_tables(model: ELIC) -> EntropyTables:
     """The CDFs of a loaded model, those of its checkpoint or those that CompressAI computes."""
     y, z = (
         CdfTables(
-            *(np.asarray(t.int(), dtype=np.int32) for t in (m.quantized_cdf, m.cdf_length.reshape(-1), m.offset.reshape(-1)))
+            *(
+                np.asarray(t.int(), dtype=np.int32)
+                for t in (m.quantized_cdf, m.cdf_length.reshape(-1), m.offset.reshape(-1))
+            )
         )
         for m in (model.gaussian_conditional, model.entropy_bottleneck)
     )
@@ -155,4 +157,3 @@ def fingerprint(model: ELIC, tables: EntropyTables, arithmetic: str) -> str:
         digest.update(f"{name} {little.dtype.str} {little.shape}".encode())
         digest.update(little.tobytes())
     return digest.hexdigest()
-

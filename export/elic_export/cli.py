@@ -23,13 +23,14 @@ app = typer.Typer(
 )
 
 CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar). [default: the embedded one]")
+    Path | None,
+    typer.Option("--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar). [default: the embedded one]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
 
 
 @app.command()
-@one_line_errors(ElicError, ExportError)
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def static(
     config: Annotated[
         Path | None, typer.Option("--config", help="What to export. [default: deploy_configs/static-512x512.yaml]")
@@ -61,13 +62,13 @@ def static(
     if as_json:
         print_json(facts)
     else:
-        megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        print(f"{folder}: {len(facts['subgraphs'])} subgraphs, {facts['form']}, opset {facts['opset']}, {megabytes:.0f} MB")
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        print(f"{folder}: {len(facts['subgraphs'])} subgraphs, {facts['form']}, opset {facts['opset']}, {size:.0f} MB")
         print(f"look at it with: elic info {folder}")
 
 
 @app.command()
-@one_line_errors(ElicError, ExportError)
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def parity(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
     images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
@@ -111,7 +112,7 @@ def parity(
 
 
 @app.command()
-@one_line_errors(ElicError, ExportError)
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def bench(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
     image: Annotated[Path, typer.Option("--image", help="Photograph; best of the bundle's own size.")],

@@ -115,9 +115,7 @@ def _read(path: Path) -> str:
     return text
 
 
-def _validate(
-    kind: type[_S], path: Path, text: str, node: yaml.Node | None, within: tuple[str, ...] = ()
-) -> _S:
+def _validate(kind: type[_S], path: Path, text: str, node: yaml.Node | None, within: tuple[str, ...] = ()) -> _S:
     content = yaml.safe_load(text)
     for key in within:
         content = content[key]

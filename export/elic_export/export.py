@@ -1,10 +1,11 @@
 """One subgraph: a declaration -> a traced module -> a simplified, checked ONNX graph."""
 
-import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import onnx
 import onnxsim
@@ -29,18 +30,19 @@ def export_graph(subgraph: Subgraph, model: ELIC, config: ExportConfig) -> onnx.
         module = REWRITES[name](module)
     height, width = config.shape.height, config.shape.width
     inputs = tuple(torch.zeros(tensor.shape(height, width)) for tensor in subgraph.inputs.values())
-    buffer = io.BytesIO()
-    with torch.inference_mode(), _quiet():
+    with torch.inference_mode(), _quiet(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "traced.onnx"
         torch.onnx.export(
             module,
             inputs,
-            buffer,
+            path,
             input_names=list(subgraph.inputs),
             output_names=list(subgraph.outputs),
             opset_version=config.opset,
             dynamo=False,
         )
-    graph, same = onnxsim.simplify(onnx.load_from_string(buffer.getvalue()))
+        traced = onnx.load(path)
+    graph, same = onnxsim.simplify(traced)
     if not same:
         raise ExportError(f"{subgraph.name}: onnxsim's graph computes something else: export with other versions")
     onnx.checker.check_model(graph, full_check=True)

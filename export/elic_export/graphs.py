@@ -99,14 +99,14 @@ def _declare_context(spec: ModelSpec, k: int, latents: dict[str, TensorDecl]) ->
             anchor_name(k),
             latents | decoded,
             parameters | {"support": support},
-            lambda model: AnchorContext(model.context[k], parity),
+            lambda model: AnchorContext(model.contexts[k], parity),
             decides_symbols=True,
         ),
         Subgraph(
             nonanchor_name(k),
             {"y_hat_anchor": packed, "support": support},
             parameters,
-            lambda model: NonAnchorContext(model.context[k], parity),
+            lambda model: NonAnchorContext(model.contexts[k], parity),
             decides_symbols=True,
         ),
     )

@@ -65,11 +65,7 @@ def max_steps(a: Image, b: Image) -> int:
 
 def code_length(symbols: NDArray[np.int32], indexes: NDArray[np.integer], tables: CdfTables) -> float:
     """Ideal bits of symbols [n] by their rows [n] of a table; escaped values count their nibbles too."""
-    values = symbols.astype(np.int64) - tables.offsets[indexes]
-    escapes = tables.escapes[indexes]
-    escaped = (values < 0) | (values >= escapes)
-    bins = np.where(escaped, escapes, values)
+    bins, _, folded = tables.bins(symbols, indexes)
     frequencies = tables.cdfs[indexes, bins + 1] - tables.cdfs[indexes, bins]
-    excess = np.where(values < 0, -2 * values - 1, 2 * (values - escapes))[escaped]
-    nibbles = 1 + np.ceil(np.log2(excess + 1) / 4)  # one says how many follow
+    nibbles = 1 + np.ceil(np.log2(folded + 1) / 4)  # one says how many follow
     return float((PRECISION - np.log2(frequencies)).sum() + 4 * nibbles.sum())

@@ -7,7 +7,8 @@ import onnx
 from elic_export.errors import OperatorError
 
 STATIC_FORBIDDEN = frozenset(
-    "ScatterND ScatterElements Scatter Loop If Scan Shape Size Gather GatherND GatherElements NonZero Where".split()
+    {"ScatterND", "ScatterElements", "Scatter", "Loop", "If", "Scan"}
+    | {"Shape", "Size", "Gather", "GatherND", "GatherElements", "NonZero", "Where"}
 )
 """In-place indexing, control flow and shape arithmetic: a static graph needs none, and NPU compilers refuse them."""
 

@@ -12,11 +12,13 @@ order of float sums, for less work:
   half, with kernels that differ between even and odd rows.
 """
 
+from typing import cast
+
 import torch
 from elic_models.checkerboard import pack
 from elic_models.context import SliceContext
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import pad
 
 
 class PackedSpatialConv(nn.Module):
@@ -27,35 +29,36 @@ class PackedSpatialConv(nn.Module):
     +1, seen from the other rows at -1 and 0; at an odd distance at -1, 0 and +1.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, anchor_parity: int) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, anchor_parity: int) -> None:
         """weight: [out, in, 5, 5], masked; bias: [out]."""
         super().__init__()
         # Row parity 0 has its non-anchors at the odd columns if anchor_parity is 0.
         self.rows = nn.ModuleList(self._row_conv(weight, bias, row ^ anchor_parity) for row in (0, 1))
 
     @staticmethod
-    def _row_conv(weight: Tensor, bias: Tensor, side: int) -> nn.Conv2d:
+    def _row_conv(weight: Tensor, bias: Tensor | None, side: int) -> nn.Conv2d:
         out_ch, in_ch = weight.shape[:2]
-        conv = nn.Conv2d(in_ch, out_ch, (5, 3), stride=(2, 1))
+        conv = nn.Conv2d(in_ch, out_ch, (5, 3), stride=(2, 1), bias=bias is not None)
         packed = torch.zeros(out_ch, in_ch, 5, 3)
         packed[:, :, 1::2, :] = weight[:, :, 1::2, 0::2]
         first = 0 if side else 1
         packed[:, :, 0::2, first : first + 2] = weight[:, :, 0::2, 1::2]
         conv.weight = nn.Parameter(packed, requires_grad=False)
-        conv.bias = nn.Parameter(bias.clone(), requires_grad=False)
+        if bias is not None:
+            conv.bias = nn.Parameter(bias.clone(), requires_grad=False)
         return conv
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in, H, W/2] -> [B, out, H, W/2]"""
         b, _, h, w = x.shape
-        even = self.rows[0](F.pad(x, (1, 1, 2, 1)))  # [B, out, H/2, W/2]
-        odd = self.rows[1](F.pad(x, (1, 1, 1, 2)))
+        even = self.rows[0](pad(x, (1, 1, 2, 1)))  # [B, out, H/2, W/2]
+        odd = self.rows[1](pad(x, (1, 1, 1, 2)))
         return torch.cat((even, odd), dim=3).reshape(b, -1, h, w)
 
 
-def _input_columns(conv: nn.Module, columns: slice, with_bias: bool) -> nn.Conv2d:
-    """A 1x1 convolution that is one term of `conv`: some of its input channels."""
-    assert isinstance(conv, nn.Conv2d)
+def _first_layer_term(context: SliceContext, columns: slice, with_bias: bool) -> nn.Conv2d:
+    """The parameter net's first layer for some of its input channels: a 1x1 convolution."""
+    conv = cast(nn.Conv2d, context.aggregation[0])
     weight = conv.weight[:, columns]
     part = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=with_bias)
     part.weight = nn.Parameter(weight.clone(), requires_grad=False)
@@ -71,7 +74,7 @@ class AnchorContext(nn.Module):
         super().__init__()
         self.anchor_parity = anchor_parity
         self.channel = context.channel
-        self.support = _input_columns(context.aggregation[0], slice(2 * context.channels, None), with_bias=True)
+        self.support = _first_layer_term(context, slice(2 * context.channels, None), with_bias=True)
         self.rest = context.aggregation[1:]
 
     def forward(self, latent_means: Tensor, latent_scales: Tensor, *y_hat_slices: Tensor) -> tuple[Tensor, ...]:
@@ -95,9 +98,8 @@ class NonAnchorContext(nn.Module):
 
     def __init__(self, context: SliceContext, anchor_parity: int) -> None:
         super().__init__()
-        assert context.spatial.bias is not None
         self.spatial = PackedSpatialConv(context.spatial.masked_weight, context.spatial.bias, anchor_parity)
-        self.term = _input_columns(context.aggregation[0], slice(0, 2 * context.channels), with_bias=False)
+        self.term = _first_layer_term(context, slice(0, 2 * context.channels), with_bias=False)
         self.rest = context.aggregation[1:]
 
     def forward(self, y_hat_anchor: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:

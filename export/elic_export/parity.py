@@ -70,7 +70,7 @@ class _Parity:
         self.runners = {
             name: factory(name, bundle.graph_path(name), info) for name, info in bundle.manifest.subgraphs.items()
         }
-        self.codec = Codec.load(bundle.folder, runner=lambda name, path, info: self.runners[name])
+        self.codec = Codec.load(bundle.folder, runner=lambda name, _path, _info: self.runners[name])
         self.tables = bundle.tables()
         self.compressai = make_coder("compressai")
         self.errors: dict[tuple[str, str], TensorError] = {}

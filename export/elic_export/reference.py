@@ -97,15 +97,12 @@ def _record_passes(
     y_slices = y.split(model.spec.groups, dim=1)
     y_hat_slices: list[Tensor] = []
     parities = model.parity(ANCHOR), model.parity(NONANCHOR)
-    for k, context in enumerate(model.context):
-        assert isinstance(context, SliceContext)
-        support = context.support(*latents.values(), y_hat_slices)
+    for k, context in enumerate(model.contexts):
+        support = context.support(latents["latent_means"], latents["latent_scales"], y_hat_slices)
         means, scales = (pack(p, parities[ANCHOR]) for p in context.anchor(support))
         handed_on = pack(_through_first_layer(context, support), parities[NONANCHOR])
         decoded = {f"y_hat_{i}": y_hat_slices[i] for i in context.context_slices}
-        _add_case(
-            ref, anchor_name(k), latents | decoded, {"means": means, "scales": scales, "support": handed_on}
-        )
+        _add_case(ref, anchor_name(k), latents | decoded, {"means": means, "scales": scales, "support": handed_on})
         y_hat_anchor = _record_pass(model, ref, (k, ANCHOR), (y_slices[k], means, scales), y_strings)
         full = unpack(y_hat_anchor, parities[ANCHOR])
         means, scales = (pack(p, parities[NONANCHOR]) for p in context.nonanchor(support, full))
@@ -137,8 +134,6 @@ def _record_pass(
     symbols = conditional.quantize(y, "symbols", means)
     indexes = conditional.build_indexes(scales)
     ref.passes.append(
-        PassReference(
-            k, half, y.numpy(), symbols.numpy().ravel(), indexes.numpy().ravel(), y_strings[k][half][0]
-        )
+        PassReference(k, half, y.numpy(), symbols.numpy().ravel(), indexes.numpy().ravel(), y_strings[k][half][0])
     )
     return conditional.dequantize(symbols, means)

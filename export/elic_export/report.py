@@ -15,7 +15,9 @@ HTML_NAME = "parity.html"
 def print_report(report: Report, console: Console) -> None:
     """The report as tables."""
     title = f"{report.form} {report.shape}, {report.precision}, {report.arithmetic} context arithmetic"
-    graphs = _table(f"Graphs against PyTorch: {title}", "subgraph", "tensor", "max abs", "relative", "cosine", "PSNR dB")
+    graphs = _table(
+        f"Graphs against PyTorch: {title}", "subgraph", "tensor", "max abs", "relative", "cosine", "PSNR dB"
+    )
     for s in report.subgraphs:
         graphs.add_row(
             s.subgraph,

@@ -24,10 +24,11 @@ class SubpixelDeconv(nn.Module):
 
     def __init__(self, deconv: nn.ConvTranspose2d) -> None:
         super().__init__()
-        assert deconv.bias is not None
-        self.conv = nn.Conv2d(deconv.in_channels, 4 * deconv.out_channels, 3, padding=1)
+        with_bias = deconv.bias is not None
+        self.conv = nn.Conv2d(deconv.in_channels, 4 * deconv.out_channels, 3, padding=1, bias=with_bias)
         self.conv.weight = nn.Parameter(_parity_kernels(deconv.weight), requires_grad=False)
-        self.conv.bias = nn.Parameter(deconv.bias.repeat_interleave(4), requires_grad=False)
+        if deconv.bias is not None:
+            self.conv.bias = nn.Parameter(deconv.bias.repeat_interleave(4), requires_grad=False)
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -108,8 +108,12 @@ def judge(
     differing = sum(p.differing_symbols for p in passes)
     return [
         _worst("graphs: relative error", limits.relative_error, {s.subgraph: s.relative_error for s in subgraphs}),
-        _finding("passes: scale indexes that differ", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"),
-        _finding("passes: symbols that differ", limits.symbol_fraction, differing / symbols, f"{differing} of {symbols}"),
+        _finding(
+            "passes: scale indexes that differ", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"
+        ),
+        _finding(
+            "passes: symbols that differ", limits.symbol_fraction, differing / symbols, f"{differing} of {symbols}"
+        ),
         _finding("streams: not CompressAI's bytes", 0, streams_differing, "all streams"),
         _worst(
             "files: streams against PyTorch's",

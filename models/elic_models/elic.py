@@ -131,8 +131,7 @@ class ELIC(nn.Module):
         """
         anchor_parity = self.parity(ANCHOR)
         y_hat_slices: list[Tensor] = []
-        for k, context in enumerate(self.context):
-            assert isinstance(context, SliceContext)
+        for k, context in enumerate(self.contexts):
             support = context.support(latent_means, latent_scales, y_hat_slices)
             parameters = (pack(p, anchor_parity) for p in context.anchor(support))
             y_hat_anchor = unpack(code(k, ANCHOR, *parameters), anchor_parity)
@@ -140,6 +139,11 @@ class ELIC(nn.Module):
             y_hat_nonanchor = unpack(code(k, NONANCHOR, *parameters), 1 - anchor_parity)
             y_hat_slices.append(y_hat_anchor + y_hat_nonanchor)
         return torch.cat(y_hat_slices, dim=1)
+
+    @property
+    def contexts(self) -> list[SliceContext]:
+        """The context models in coding order."""
+        return [context for context in self.context if isinstance(context, SliceContext)]
 
     def parity(self, half: int) -> int:
         """Parity of row + column at the positions of pass `half`."""

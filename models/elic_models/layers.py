@@ -4,7 +4,7 @@ Attribute names are those of the published checkpoints (`conv1`, `conv_a`, ...).
 """
 
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import conv2d, relu
 
 from elic_models.checkerboard import spatial_mask
 
@@ -43,7 +43,7 @@ class ResidualBottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, H, W] -> [B, N, H, W]"""
-        return self.conv3(F.relu(self.conv2(F.relu(self.conv1(x))))) + x
+        return self.conv3(relu(self.conv2(relu(self.conv1(x))))) + x
 
 
 class ResidualUnit(nn.Module):
@@ -61,7 +61,7 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, H, W] -> [B, N, H, W]"""
-        return F.relu(self.conv(x) + x)
+        return relu(self.conv(x) + x)
 
 
 class AttentionBlock(nn.Module):
@@ -93,6 +93,7 @@ class CheckerboardConv2d(nn.Conv2d):
 
     def __init__(self, in_ch: int, out_ch: int, kernel_size: int = 5) -> None:
         super().__init__(in_ch, out_ch, kernel_size, padding=kernel_size // 2)
+        self.mask: Tensor
         self.register_buffer("mask", spatial_mask(kernel_size), persistent=False)
 
     @property
@@ -102,4 +103,4 @@ class CheckerboardConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_ch, H, W] -> [B, out_ch, H, W]"""
-        return F.conv2d(x, self.masked_weight, self.bias, padding=self.padding)
+        return conv2d(x, self.masked_weight, self.bias, padding=self.padding)

@@ -5,6 +5,7 @@ Comes from a checkpoint's keys and shapes (`checkpoint.py`); goes to the network
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 DEFAULT_GROUPS = (16, 16, 32, 64, 192)
 """Channels of each slice of y (He et al. 2022, section 3.2: uneven grouping)."""
@@ -24,7 +25,7 @@ class Variant:
 
     name: str
     origin: str
-    anchor_parity: int
+    anchor_parity: Literal[0, 1]
 
     def context_slices(self, k: int) -> tuple[int, ...]:
         """Indexes of the decoded slices that the channel context of slice k reads."""

@@ -44,7 +44,7 @@ class Codec:
     """
 
     def __init__(
-        self, bundle: Bundle, factory: RunnerFactory, coder: str, encode: bool, decode: bool, max_pixels: int
+        self, bundle: Bundle, factory: RunnerFactory, *, coder: str, encode: bool, decode: bool, max_pixels: int
     ) -> None:
         """Use `Codec.load`."""
 
@@ -86,7 +86,7 @@ class Codec:
         Raises BundleError (missing, edited or incomplete), CoderError (no such coder).
         """
         factory = runner or onnxruntime_factory(providers, threads)
-        return cls(Bundle(Path(path)), factory, coder, encode, decode, max_pixels)
+        return cls(Bundle(Path(path)), factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
 
     def compress(self, image: Image) -> bytes:
         """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`.
@@ -113,8 +113,7 @@ class Codec:
         self._check_ours(container)
         coder = self._get_coder(container.coder)
         return container.grid.join(
-            _to_image(self._g_s({"y_hat": self._decode_tile(tile, coder)})["x_hat"])
-            for tile in container.tiles
+            _to_image(self._g_s({"y_hat": self._decode_tile(tile, coder)})["x_hat"]) for tile in container.tiles
         )
 
     def _get_coder(self, name: str) -> Coder:
@@ -164,7 +163,7 @@ class Codec:
         _check_symbols(tile.z, [z_symbols], "z")
         decoded: list[Symbols] = []
 
-        def code(k: int, half: int, means: Floats, scales: Floats) -> Symbols:
+        def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
             section = tile.slices[k]
             indexes = self._tables.scale_indexes(scales)
             decoded.append(_decode_stream(coder, section.streams[half], indexes, self._tables.y, f"slice {k}"))
@@ -252,4 +251,3 @@ def _desync(what: str, why: str) -> str:
 
 def _symbol_bytes(symbols: Symbols) -> bytes:
     return symbols.astype("<i4").tobytes()
-

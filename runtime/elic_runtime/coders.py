@@ -47,7 +47,10 @@ def _compressai() -> Coder:
     return CompressaiCoder()
 
 
-CODERS: dict[str, tuple[int, Callable[[], Coder]]] = {"constriction": (0, _constriction), "compressai": (1, _compressai)}
+CODERS: dict[str, tuple[int, Callable[[], Coder]]] = {
+    "constriction": (0, _constriction),
+    "compressai": (1, _compressai),
+}
 """By name: the id that containers carry, and how to make one."""
 
 CODER_NAMES = {coder_id: name for name, (coder_id, _) in CODERS.items()}

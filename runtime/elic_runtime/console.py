@@ -26,13 +26,14 @@ T = TypeVar("T")
 
 def one_line_errors(*kinds: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Turn these exceptions, and those of the file system, into a line on stderr and exit code 2."""
+    expected: tuple[type[Exception], ...] = (*kinds, OSError)
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(command)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return command(*args, **kwargs)
-            except (*kinds, OSError) as error:
+            except expected as error:
                 fail(describe(error))
                 raise typer.Exit(BAD_INPUT) from None
 
@@ -45,6 +46,8 @@ def describe(error: Exception) -> str:
     """An exception as one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        return f"this needs the package {error.name}: pip install 'elic-deploy[export]'"
     return " ".join(str(error).split()) or type(error).__name__
 
 

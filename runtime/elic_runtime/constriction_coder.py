@@ -37,14 +37,7 @@ class ConstrictionCoder:
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
         """symbols int32 [n], indexes uint8 [n] -> a multiple of 4 bytes."""
         order = np.argsort(indexes, kind="stable")
-        rows = indexes[order]
-        values = symbols[order].astype(np.int64) - tables.offsets[rows]
-        escapes = tables.escapes[rows]
-        escaped = (values < 0) | (values >= escapes)
-        excess = values[escaped]
-        folded = np.where(excess < 0, -2 * excess - 1, 2 * (excess - escapes[escaped]))
-        bins = np.where(escaped, escapes, values).astype(np.int32)
-
+        bins, _, folded = tables.bins(symbols[order], indexes[order])
         coder = constriction.stream.stack.AnsCoder()
         coder.encode_reverse(_END_MARK, _END)
         if folded.size:
@@ -52,7 +45,7 @@ class ConstrictionCoder:
             coder.encode_reverse(nibbles, _NIBBLES)
             coder.encode_reverse(counts, _NIBBLE_COUNTS)
         for row, start, stop in reversed(list(_runs(indexes))):
-            coder.encode_reverse(bins[start:stop], self._row_model(tables, row))
+            coder.encode_reverse(bins[start:stop].astype(np.int32), self._row_model(tables, row))
         return coder.get_compressed().astype("<u4").tobytes()
 
     def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:

@@ -22,7 +22,7 @@ ANCHOR, NONANCHOR = 0, 1
 class PassCoder(Protocol):
     """What a walk does at each pass."""
 
-    def __call__(self, k: int, half: int, means: Floats, scales: Floats) -> Symbols:
+    def __call__(self, k: int, half: int, means: Floats, scales: Floats, /) -> Symbols:
         """Symbols int32 of slice k, pass `half`, shaped like its means and scales [1, C, H, W/2]."""
         ...
 

@@ -14,7 +14,7 @@ class ImageError(ElicError):
 
 
 class CoderError(ElicError):
-    """Symbols that cannot be coded, or a coder that is not installed."""
+    """Symbols that cannot be coded, a stream that is not theirs, or a coder of an unknown name."""
 
 
 class ContainerError(ElicError):

@@ -71,4 +71,3 @@ def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> dict[str, 
         "inputs": ", ".join(f"{t.name} {list(t.shape)}" for t in info.inputs),
         "outputs": ", ".join(f"{t.name} {list(t.shape)}" for t in info.outputs),
     }
-

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from elic_runtime.errors import BundleError
 
-FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 TABLES_NAME = "entropy_tables.npz"
 
@@ -121,7 +120,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = path.read_bytes()
     except OSError:
-        raise BundleError(f"{folder}: no bundle here ({MANIFEST_NAME} not found): export one with elic-export") from None
+        raise BundleError(
+            f"{folder}: no bundle here ({MANIFEST_NAME} not found): export one with elic-export"
+        ) from None
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:

@@ -36,6 +36,23 @@ class CdfTables:
         """Row i as counts out of 2**16: int32 [lengths[i] - 1]."""
         return np.diff(self.cdfs[i, : self.lengths[i]])
 
+    def bins(
+        self, symbols: NDArray[np.int32], rows: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+        """Which bin of its row each symbol falls in.
+
+        symbols: int32 [n]. rows: [n].
+        Returns bins [n], escapes included; which are escaped, bool [n]; and for those,
+        how far out of range they are, folded to be non-negative as CompressAI does:
+        2 x for x at or above the range's end, -2 x - 1 for x below its start.
+        """
+        values = symbols.astype(np.int64) - self.offsets[rows]
+        escapes = self.escapes[rows]
+        escaped = (values < 0) | (values >= escapes)
+        excess = values[escaped]
+        folded = np.where(excess < 0, -2 * excess - 1, 2 * (excess - escapes[escaped]))
+        return np.where(escaped, escapes, values), escaped, folded
+
     def check(self, name: str) -> None:
         """Raises BundleError unless every row is a distribution."""
         n, longest = self.cdfs.shape if self.cdfs.ndim == 2 else (0, 0)
@@ -95,7 +112,7 @@ def read_tables(path: Path) -> EntropyTables:
             arrays = {name: file[name] for name in file.files}
         y, z = (CdfTables(*(arrays[f"{name}_{part}"] for part in ("cdfs", "lengths", "offsets"))) for name in "yz")
         tables = EntropyTables(y, z, arrays["scale_table"], np.float32(arrays["scale_bound"]), arrays["medians"])
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: no entropy tables: {error}") from None
     y.check("y")
     z.check("z")

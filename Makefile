@@ -1,0 +1,59 @@
+# Everything runs in .venv, made here from constraints.txt: only Python 3.10 to 3.12 and make are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+BUNDLE := build/static-512x512
+IMAGES ?= build/photos
+CHECKPOINT ?=
+CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+
+.PHONY: help demo test lint export-static parity bench clean
+
+help:
+	@echo "make demo           set up, export, round-trip a photograph, print the proof"
+	@echo "make export-static  the embedded checkpoint (or CHECKPOINT=...) to $(BUNDLE)"
+	@echo "make parity         hold $(BUNDLE) against PyTorch (IMAGES=file or folder)"
+	@echo "make bench          time the runtime and PyTorch side by side"
+	@echo "make test, lint     what CI runs"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[export,dev]'
+	@touch $@
+
+# Photographs that scikit-image ships: the demonstration and the tests need no download.
+build/photos: | $(READY)
+	@mkdir -p $@
+	@cp "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent)')"/data/astronaut.png $@/
+
+demo: $(READY) build/photos export-static
+	$(BIN)/elic compress build/photos/astronaut.png build/astronaut.elic --bundle $(BUNDLE)
+	$(BIN)/elic decompress build/astronaut.elic build/astronaut.png --bundle $(BUNDLE)
+	$(BIN)/elic info build/astronaut.elic
+	$(BIN)/elic-export parity $(BUNDLE) --images build/photos/astronaut.png
+
+export-static: $(READY)
+	$(BIN)/elic-export static --config deploy_configs/static-512x512.yaml --out $(BUNDLE) $(CHECKPOINT_OPTION)
+
+$(BUNDLE)/manifest.json: | $(READY)
+	$(MAKE) export-static
+
+parity: $(READY) build/photos $(BUNDLE)/manifest.json
+	$(BIN)/elic-export parity $(BUNDLE) --images $(IMAGES) $(CHECKPOINT_OPTION)
+
+bench: $(READY) build/photos $(BUNDLE)/manifest.json
+	$(BIN)/elic-export bench $(BUNDLE) --image build/photos/astronaut.png $(CHECKPOINT_OPTION)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY)
+	$(BIN)/pytest
+
+clean:
+	rm -rf build

@@ -1,0 +1,55 @@
+"""What tests share: the embedded checkpoint, photographs that scikit-image ships, one small bundle.
+
+Nothing is mocked: the weights are trained ones, the images photographs, the sessions
+ONNX Runtime's.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from elic_export.bundle import export_bundle
+from elic_export.config import ExportConfig
+from elic_models import Checkpoint, default_checkpoint, load_checkpoint
+from elic_runtime import Codec
+from elic_runtime.images import read_image
+from elic_runtime.manifest import Shape
+
+PHOTOS = Path(skimage.__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of scikit-image's photographs."""
+    return PHOTOS
+
+
+@pytest.fixture(scope="session")
+def cat() -> np.ndarray:
+    """A photograph, uint8 [300, 451, 3]."""
+    return read_image(PHOTOS / "chelsea.png")
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Checkpoint:
+    return load_checkpoint(default_checkpoint())
+
+
+@pytest.fixture(scope="session")
+def config() -> ExportConfig:
+    """The default export, at a shape that takes little time and is not square."""
+    return ExportConfig(form="static", shape=Shape(height=128, width=192), rewrites=("deconv_to_depth_to_space",))
+
+
+@pytest.fixture(scope="session")
+def bundle_path(checkpoint, config, tmp_path_factory) -> Path:
+    """An exported bundle; copy it before changing it."""
+    path = tmp_path_factory.mktemp("bundle") / "static-128x192"
+    export_bundle(checkpoint, config, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def codec(bundle_path) -> Codec:
+    return Codec.load(bundle_path)

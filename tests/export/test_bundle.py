@@ -1,0 +1,135 @@
+import shutil
+
+import onnx
+import pytest
+import torch
+from elic_export.bundle import entropy_tables, export_bundle, fingerprint
+from elic_export.config import DEPLOY_CONFIGS, read_thresholds
+from elic_export.errors import ExportError, OperatorError
+from elic_export.export import export_graph
+from elic_export.graphs import declare
+from elic_export.operators import STATIC_FORBIDDEN
+from elic_export.parity import measure_parity
+from elic_models import load_checkpoint
+from elic_runtime.bundle import Bundle
+from elic_runtime.images import write_image
+from elic_runtime.manifest import Shape
+from elic_runtime.tables import read_tables
+
+NAMES = {"g_a", "h_a", "g_a_h_a", "h_s", "g_s"} | {
+    f"context_{k}_{half}" for k in range(5) for half in ("anchor", "nonanchor")
+}
+
+
+def declared(checkpoint, name):
+    return next(graph for graph in declare(checkpoint.model.spec) if graph.name == name)
+
+
+def test_the_manifest_states_what_design_md_names(bundle_path):
+    manifest = Bundle(bundle_path).manifest
+    assert manifest.subgraphs.keys() == NAMES
+    h, w = 128 // 16, 192 // 16
+
+    def shapes(name):
+        info = manifest.subgraphs[name]
+        return {t.name: t.shape for t in info.inputs}, {t.name: t.shape for t in info.outputs}
+
+    packed = (1, 192, h, w // 2)
+    assert shapes("g_a_h_a") == ({"x": (1, 3, 128, 192)}, {"y": (1, 320, h, w), "z": (1, 192, 2, 3)})
+    latents = {"latent_means": (1, 320, h, w), "latent_scales": (1, 320, h, w)}
+    assert shapes("h_s") == ({"z_hat": (1, 192, 2, 3)}, latents)
+    assert shapes("context_4_anchor") == (
+        latents | {"y_hat_0": (1, 16, h, w), "y_hat_3": (1, 64, h, w)},
+        {"means": packed, "scales": packed, "support": (1, 640, h, w // 2)},
+    )
+    assert shapes("context_4_nonanchor") == (
+        {"y_hat_anchor": packed, "support": (1, 640, h, w // 2)},
+        {"means": packed, "scales": packed},
+    )
+
+
+def test_graphs_hold_nothing_that_npu_compilers_refuse(bundle_path):
+    manifest = Bundle(bundle_path).manifest
+    for info in manifest.subgraphs.values():
+        graph = onnx.load(bundle_path / info.file)
+        onnx.checker.check_model(graph, full_check=True)
+        assert {node.domain for node in graph.graph.node} == {""}
+        operators = {node.op_type for node in graph.graph.node}
+        assert operators == info.operators.keys()
+        assert not operators & STATIC_FORBIDDEN
+        assert [o.version for o in graph.opset_import if o.domain == ""] == [17]
+
+
+def test_each_position_goes_through_a_parameter_net_once(bundle_path):
+    """Multiply-accumulates of the 1x1 layers of slice 4: what the packed passes need, no more."""
+    positions = 8 * 12
+    layers = {"anchor": [], "nonanchor": []}
+    for half, found in layers.items():
+        graph = onnx.shape_inference.infer_shapes(onnx.load(bundle_path / f"context_4_{half}.onnx"))
+        weights = {t.name: t.dims for t in graph.graph.initializer}
+        sizes = {v.name: v.type.tensor_type.shape.dim for v in [*graph.graph.value_info, *graph.graph.output]}
+        for node in graph.graph.node:
+            if node.op_type == "Conv" and list(weights[node.input[1]][2:]) == [1, 1]:
+                rows, columns = (d.dim_value for d in sizes[node.output[0]][2:])
+                found.append((tuple(weights[node.input[1]][:2]), rows * columns))
+    last = [((512, 640), positions // 2), ((384, 512), positions // 2)]
+    assert layers["anchor"] == [((640, 1024), positions), *last]
+    assert layers["nonanchor"] == [((640, 384), positions // 2), *last]
+
+
+@pytest.mark.parametrize("opset", [11, 20])
+def test_opsets_at_both_ends_pass_parity(checkpoint, config, tmp_path, cat, opset):
+    small = config.model_copy(update={"opset": opset, "shape": Shape(height=64, width=128)})
+    export_bundle(checkpoint, small, tmp_path / "bundle")
+    write_image(tmp_path / "cat.png", cat[100:164, 150:278])
+    limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32")
+    report = measure_parity(checkpoint.model, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    assert report.passed, [f for f in report.findings if not f.passed]
+
+
+def test_exporting_twice_gives_the_same_bytes(checkpoint, config):
+    graph = declared(checkpoint, "context_1_anchor")
+    first, second = (export_graph(graph, checkpoint.model, config).SerializeToString(deterministic=True) for _ in "ab")
+    assert first == second
+
+
+def test_stored_tables_are_the_models(bundle_path, checkpoint):
+    stored = read_tables(bundle_path / "entropy_tables.npz")
+    for name, array in entropy_tables(checkpoint.model).arrays().items():
+        assert (stored.arrays()[name] == array).all(), name
+
+
+def test_the_fingerprint_covers_what_decides_symbols_only(checkpoint):
+    tables = entropy_tables(checkpoint.model)
+    original = fingerprint(checkpoint.model, tables, "float")
+    other = load_checkpoint(checkpoint.path).model
+    assert fingerprint(other, tables, "float") == original
+    with torch.no_grad():
+        other.g_s[1].bias[0] += 1
+    assert fingerprint(other, tables, "float") == original
+    with torch.no_grad():
+        other.contexts[3].aggregation[0].bias[0] += 1e-6
+    assert fingerprint(other, tables, "float") != original
+
+
+def test_a_forbidden_operator_names_its_node_and_leaves_nothing(checkpoint, config, tmp_path):
+    strict = config.model_copy(update={"allowed_operators": frozenset({"Conv", "Relu"})})
+    with pytest.raises(OperatorError, match=r"g_a: node '.*' is \w+, which allowed_operators does not list"):
+        export_bundle(checkpoint, strict, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_export_keeps_the_earlier_bundle(checkpoint, config, bundle_path, tmp_path):
+    shutil.copytree(bundle_path, tmp_path / "bundle")
+    strict = config.model_copy(update={"allowed_operators": frozenset()})
+    with pytest.raises(OperatorError):
+        export_bundle(checkpoint, strict, tmp_path / "bundle")
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+    assert Bundle(tmp_path / "bundle").graph_path("g_s").is_file()
+
+
+def test_other_folders_are_not_replaced(checkpoint, config, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ExportError, match="is no bundle"):
+        export_bundle(checkpoint, config, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"

@@ -1,0 +1,104 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from elic_export.cli import app
+from elic_export.config import DEPLOY_CONFIGS, read_thresholds
+from elic_export.metrics import TensorError, code_length, psnr
+from elic_export.parity import measure_parity
+from elic_export.verdicts import judge
+from elic_models import load_checkpoint
+from elic_runtime.bundle import Bundle
+from elic_runtime.images import write_image
+from elic_runtime.tables import CdfTables
+from typer.testing import CliRunner
+
+LIMITS = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32")
+
+
+@pytest.fixture
+def photo(cat, tmp_path):
+    """Two tiles wide, one high: a grid, and padding."""
+    path = tmp_path / "cat.png"
+    write_image(path, cat[50:170, 90:330])
+    return path
+
+
+def test_the_exported_bundle_is_the_model(checkpoint, bundle_path, photo):
+    report = measure_parity(checkpoint.model, Bundle(bundle_path), [photo], LIMITS)
+    assert report.passed, [f for f in report.findings if not f.passed]
+    assert report.streams_compared == 2 * 11
+    assert report.streams_differing == 0
+    assert {s.subgraph for s in report.subgraphs} == Bundle(bundle_path).manifest.subgraphs.keys()
+    assert len(report.passes) == 10
+    assert sum(p.symbols for p in report.passes) == 2 * 320 * 8 * 12
+    (image,) = report.images
+    assert image.file_bpp == pytest.approx(image.torch_bpp, rel=0.15)  # a small image: framing counts
+    assert image.file_psnr_db == pytest.approx(image.torch_psnr_db, abs=0.005)
+
+
+def test_another_model_fails(checkpoint, bundle_path, photo):
+    changed = load_checkpoint(checkpoint.path).model
+    with torch.no_grad():
+        changed.contexts[0].aggregation[4].bias += 0.05
+        changed.g_s[14].bias += 0.02
+    report = measure_parity(changed, Bundle(bundle_path), [photo], LIMITS)
+    failed = {f.question for f in report.findings if not f.passed}
+    assert {
+        "graphs: relative error",
+        "passes: scale indexes that differ",
+        "pictures: x_hat of g_s, 8-bit steps",
+    } <= failed
+    assert not report.passed
+
+
+def test_a_nan_fails(checkpoint, bundle_path, photo):
+    report = measure_parity(checkpoint.model, Bundle(bundle_path), [photo], LIMITS)
+    report.subgraphs[3].relative_error = float("nan")
+    findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0)
+    assert not findings[0].passed
+    assert findings[0].worst == report.subgraphs[3].subgraph
+
+
+def test_the_command_writes_reports_and_sets_the_exit_code(bundle_path, photo, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundle_path, bundle)
+    run = CliRunner().invoke(app, ["parity", str(bundle), "--images", str(photo), "--json"])
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["passed"] is True
+    assert json.loads((bundle / "parity.json").read_text()) == json.loads(run.stdout)
+    page = (bundle / "parity.html").read_text()
+    assert "passed" in page
+    assert "context_4_nonanchor" in page
+
+    thresholds = tmp_path / "strict.yaml"
+    thresholds.write_text((DEPLOY_CONFIGS / "thresholds.yaml").read_text().replace("5.0e-6", "1.0e-12"))
+    run = CliRunner().invoke(app, ["parity", str(bundle), "--images", str(photo), "--thresholds", str(thresholds)])
+    assert run.exit_code == 1
+    assert run.stderr == "error: parity fails: graphs: relative error\n"
+
+
+def test_tensor_error_adds_up_runs():
+    error = TensorError()
+    error.add(np.array([0.0, 4.0], np.float32), np.array([0.0, 4.0], np.float32))
+    assert (error.max_abs, error.cosine, error.psnr_db) == (0.0, 1.0, 999.0)
+    error.add(np.array([-4.0, 2.0], np.float32), np.array([-4.0, 2.5], np.float32))
+    assert error.max_abs == 0.5
+    assert error.relative == 0.5 / 8
+    assert error.psnr_db == pytest.approx(10 * np.log10(64 / (0.25 / 4)))
+
+
+def test_psnr_of_known_pictures():
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert psnr(black, black) == 999.0
+    assert psnr(black, black + np.uint8(255)) == 0.0
+
+
+def test_code_length_counts_bins_and_nibbles():
+    tables = CdfTables(np.array([[0, 32768, 49152, 65536]], np.int32), np.array([4], np.int32), np.array([0], np.int32))
+    indexes = np.zeros(2, np.uint8)
+    assert code_length(np.array([0, 1], np.int32), indexes, tables) == 3.0
+    # 2 is out of range: the escape's 2 bits, and a nibble that says none follow.
+    assert code_length(np.array([2, 0], np.int32), indexes, tables) == 2 + 4 + 1

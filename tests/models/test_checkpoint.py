@@ -1,0 +1,141 @@
+import pickle
+
+import pytest
+import torch
+from elic_models import CheckpointError, default_checkpoint, load_checkpoint
+from elic_models.checkerboard import spatial_mask
+from safetensors.torch import load_file, save_file
+
+OLD_BOTTLENECK = {"matrices.": "_matrix", "biases.": "_bias", "factors.": "_factor"}
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    return load_file(default_checkpoint())
+
+
+def as_test_model(tensors, model):
+    """What the original `TestModel.state_dict()` holds: buffers, masks and tables besides the weights."""
+    full = dict(tensors)
+    for prefix in ("entropy_bottleneck", "gaussian_conditional"):
+        full |= {f"{prefix}.{n}": b for n, b in model.get_submodule(prefix).named_buffers()}
+    for k in range(5):
+        weight = tensors[f"context_prediction.{k}.weight"]
+        full[f"context_prediction.{k}.mask"] = spatial_mask(5).expand_as(weight).clone()
+    return full
+
+
+def with_old_names(tensors):
+    renamed = dict(tensors)
+    for key in tensors:
+        for new, old in OLD_BOTTLENECK.items():
+            if key.startswith(f"entropy_bottleneck.{new}"):
+                renamed[key.replace(new, old)] = renamed.pop(key)
+    assert "entropy_bottleneck._matrix0" in renamed
+    return renamed
+
+
+def test_the_embedded_checkpoint_is_what_its_card_says(checkpoint):
+    spec = checkpoint.model.spec
+    assert (spec.variant, spec.N, spec.M, spec.groups) == ("chandelier", 192, 320, (16, 16, 32, 64, 192))
+    assert sum(p.numel() for p in checkpoint.model.parameters()) == 33_792_771
+    assert all(p.dtype == torch.float32 for p in checkpoint.model.parameters())
+    assert checkpoint.sha256.startswith("28901ec7")
+
+
+@pytest.mark.parametrize("wrap", [None, "state_dict", "network"])
+@pytest.mark.parametrize("old_names", [False, True])
+def test_original_layouts_load_alike(checkpoint, tensors, tmp_path, wrap, old_names):
+    content = as_test_model(tensors, checkpoint.model)
+    if old_names:
+        content = with_old_names(content)
+    if wrap:
+        content = {wrap: {f"module.{key}": value for key, value in content.items()}, "epoch": 3}
+    path = tmp_path / "model.pth.tar"
+    torch.save(content, path)
+    loaded = load_checkpoint(path).model.state_dict()
+    for name, value in checkpoint.model.state_dict().items():
+        assert torch.equal(loaded[name], value), name
+
+
+def test_stored_tables_are_used_as_they_are(checkpoint, tensors, tmp_path):
+    content = as_test_model(tensors, checkpoint.model)
+    shifted = content["gaussian_conditional._quantized_cdf"].clone()
+    shifted[0, 1] += 1  # as another machine's float rounding might have it
+    content["gaussian_conditional._quantized_cdf"] = shifted
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    assert torch.equal(load_checkpoint(path).model.gaussian_conditional.quantized_cdf, shifted)
+
+
+def test_an_incomplete_set_of_tables_is_computed_anew(checkpoint, tensors, tmp_path):
+    content = as_test_model(tensors, checkpoint.model)
+    content["gaussian_conditional._offset"] = torch.IntTensor()
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    computed = load_checkpoint(path).model.gaussian_conditional
+    assert torch.equal(computed.quantized_cdf, checkpoint.model.gaussian_conditional.quantized_cdf)
+
+
+def broken(tensors, change):
+    content = dict(tensors)
+    change(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("h_s.4.bias"), r"1 missing \(h_s\.4\.bias\)"),
+        (lambda t: t.update(extra=torch.zeros(1)), r"1 unexpected \(extra\)"),
+        (lambda t: t.update({"h_s.4.bias": torch.zeros(7)}), r"1 misshapen \(h_s\.4\.bias \[7\] instead of \[640\]\)"),
+        (lambda t: t.update({"g_s.14.bias": torch.full((3,), float("nan"))}), "not finite"),
+        (lambda t: [t.pop(f"{n}.0.0.weight") for n in ("cc_transforms", "ParamAggregation")], "known layout"),
+        (lambda t: t.pop("context_prediction.4.weight"), "cannot tell the widths"),
+        (lambda t: t.update({"context_prediction.0.mask": torch.ones(32, 16, 5, 5)}), "not the checkerboard"),
+    ],
+)
+def test_what_does_not_fit_is_listed(tensors, tmp_path, change, message):
+    path = tmp_path / "model.safetensors"
+    save_file(broken(tensors, change), path)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_checkpoint(path)
+    assert "\n" not in str(error.value)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys):
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": Bomb()}, path)
+    with pytest.raises(CheckpointError, match="carries code"):
+        load_checkpoint(path)
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError):
+        load_checkpoint(path)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pth"])
+@pytest.mark.parametrize("keep", [0, 5, 1000, 40_000_000])
+def test_truncated_files_are_refused(tensors, tmp_path, name, keep):
+    path = tmp_path / name
+    torch.save(tensors, path) if name.endswith("pth") else save_file(tensors, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"damaged|carries code") as error:
+        load_checkpoint(path)
+    assert "\n" not in str(error.value)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "nothing.pth")
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="ends in"):
+        load_checkpoint(tmp_path / "model.onnx")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match="no tensors by name"):
+        load_checkpoint(tmp_path / "list.pth")

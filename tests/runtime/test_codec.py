@@ -1,0 +1,252 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from elic_export.bundle import export_bundle
+from elic_export.metrics import psnr
+from elic_runtime import (
+    BundleError,
+    Codec,
+    CoderError,
+    ContainerError,
+    DesyncError,
+    ImageError,
+    TruncatedError,
+    WrongBundleError,
+)
+from elic_runtime.container import parse, serialize
+from elic_runtime.manifest import Shape
+from elic_runtime.runners import onnxruntime_factory
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+TILE = (128, 192)
+
+
+@pytest.fixture(scope="module")
+def coded(codec, cat):
+    return codec.compress(cat[:130, :200])
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    """A bundle that a test may change."""
+    return shutil.copytree(bundle_path, tmp_path / "bundle")
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(height=1, width=1)
+@example(height=128, width=192)
+@example(height=129, width=193)
+@given(height=st.integers(1, 300), width=st.integers(1, 451))
+def test_any_size_round_trips(codec, cat, height, width):
+    image = cat[:height, :width]
+    data = codec.compress(image)
+    decoded = codec.decompress(data)
+    assert decoded.shape == image.shape
+    assert decoded.dtype == np.uint8
+    assert psnr(image, decoded) > 28
+    assert (codec.decompress(data) == decoded).all()
+
+
+@torch.inference_mode()
+def test_picture_and_rate_are_pytorchs(checkpoint, codec, cat):
+    image = cat[60:188, 100:292]
+    data = codec.compress(image)
+    forward = checkpoint.model(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255)
+    x_hat = (forward["x_hat"][0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    assert psnr(image, codec.decompress(data)) == pytest.approx(psnr(image, x_hat), abs=0.01)
+    bits = sum(float(-p.log2().sum()) for p in forward["likelihoods"].values())
+    # Above the ideal: 64 levels for all scales, 8 bytes a stream, and the container.
+    assert bits / 8 < len(data) < 1.01 * bits / 8 + 11 * 8 + 110
+
+
+def test_noise_is_coded_too(codec):
+    image = np.random.default_rng(0).integers(0, 256, (128, 192, 3), dtype=np.uint8)
+    assert codec.decompress(codec.compress(image)).shape == image.shape
+
+
+def test_tiles_are_coded_as_if_alone(codec, cat):
+    image = cat[:128, :384]
+    both = codec.decompress(codec.compress(image))
+    for left in (0, 192):
+        alone = codec.decompress(codec.compress(image[:, left : left + 192]))
+        assert (both[:, left : left + 192] == alone).all()
+
+
+def test_coders_decode_to_the_same_picture(codec, bundle_path, cat):
+    image = cat[60:188, 100:292]
+    exchange = Codec.load(bundle_path, coder="compressai").compress(image)
+    data = codec.compress(image)
+    assert parse(exchange).coder == "compressai"
+    assert (codec.decompress(exchange) == codec.decompress(data)).all()
+    assert len(exchange) == pytest.approx(len(data), rel=0.02)
+
+
+def test_separate_g_a_and_h_a_serve_where_the_merged_graph_is_absent(codec, copy, cat):
+    (copy / "g_a_h_a.onnx").unlink()
+    image = cat[:128, :192]
+    assert psnr(codec.decompress(Codec.load(copy).compress(image)), codec.decompress(codec.compress(image))) > 50
+
+
+def test_halves_ship_separately(codec, copy, cat):
+    image = cat[:100, :100]
+    (copy / "g_s.onnx").unlink()
+    sender = Codec.load(copy, decode=False)
+    for name in ("g_a", "h_a", "g_a_h_a"):
+        (copy / f"{name}.onnx").unlink()
+    (copy / "g_s.onnx").write_bytes((codec.bundle.folder / "g_s.onnx").read_bytes())
+    receiver = Codec.load(copy, encode=False)
+    assert receiver.decompress(sender.compress(image)).shape == image.shape
+    with pytest.raises(BundleError, match="encode=False"):
+        receiver.compress(image)
+    with pytest.raises(BundleError, match="decode=False"):
+        sender.decompress(b"")
+
+
+def drifting(name, graph, info):
+    """A backend whose scales are off by 3 %: what other float arithmetic does, made certain."""
+    run = onnxruntime_factory()(name, graph, info)
+
+    def drift(inputs):
+        outputs = run(inputs)
+        return outputs | {"scales": outputs["scales"] * np.float32(1.03)} if "scales" in outputs else outputs
+
+    return drift
+
+
+def test_a_decoder_that_drifts_says_so(bundle_path, coded):
+    with pytest.raises(DesyncError, match="slice 0 does not decode to what was encoded"):
+        Codec.load(bundle_path, runner=drifting).decompress(coded)
+
+
+def test_symbols_that_differ_are_noticed_even_if_streams_decode(codec, coded):
+    container = parse(coded)
+    tile = container.tiles[0]
+    last = tile.slices[-1]
+    forged_last = type(last)(last.streams, last.symbols_crc ^ 1)
+    forged_tile = type(tile)(tile.z, (*tile.slices[:-1], forged_last))
+    forged = type(container)(
+        container.coder,
+        container.arithmetic,
+        container.fingerprint,
+        container.grid,
+        (forged_tile, *container.tiles[1:]),
+    )
+    with pytest.raises(DesyncError, match=r"slice 4 .*checksum of the decoded symbols"):
+        codec.decompress(serialize(forged))
+
+
+def test_damaged_files_are_never_decoded(codec, coded):
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(coded), 60):
+        damaged = bytearray(coded)
+        damaged[at] ^= int(rng.integers(1, 256))
+        with pytest.raises(ContainerError):
+            codec.decompress(bytes(damaged))
+    for size in rng.integers(0, len(coded), 60):
+        with pytest.raises(TruncatedError):
+            codec.decompress(coded[:size])
+
+
+@pytest.mark.parametrize("coder", ["constriction", "compressai"])
+def test_streams_of_a_hostile_author_are_survived(codec, coded, coder):
+    """Every checksum of bytes is right, the streams are noise."""
+    container = parse(coded)
+    rng = np.random.default_rng(1)
+
+    def noise(section):
+        return type(section)(tuple(rng.bytes(4 * int(rng.integers(0, 200))) for _ in section.streams), 0)
+
+    for _ in range(10):
+        tiles = tuple(type(t)(noise(t.z), tuple(map(noise, t.slices))) for t in container.tiles)
+        forged = type(container)(coder, "float", container.fingerprint, container.grid, tiles)
+        with pytest.raises(DesyncError):
+            codec.decompress(serialize(forged))
+
+
+def test_files_of_other_bundles_are_refused(codec, coded, checkpoint, config, tmp_path):
+    container = parse(coded)
+    other = type(container)("constriction", "float", b"another!", container.grid, container.tiles)
+    with pytest.raises(WrongBundleError, match="another bundle"):
+        codec.decompress(serialize(other))
+    export_bundle(checkpoint, config.model_copy(update={"shape": Shape(height=64, width=64)}), tmp_path / "small")
+    with pytest.raises(WrongBundleError, match="tiles of 128x192, this bundle has 64x64"):
+        Codec.load(tmp_path / "small").decompress(coded)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+        "photo.png",
+    ],
+    ids=["grey", "alpha", "float", "empty", "path"],
+)
+def test_other_arrays_are_refused(codec, image):
+    with pytest.raises(ImageError):
+        codec.compress(image)
+
+
+def test_the_cap_on_pixels_holds_both_ways(bundle_path, coded, cat):
+    capped = Codec.load(bundle_path, max_pixels=128 * 192)
+    with pytest.raises(ImageError, match="outside the limit"):
+        capped.compress(cat)
+    with pytest.raises(ContainerError, match="outside the limit"):
+        capped.decompress(coded)
+
+
+def test_an_edited_subgraph_is_refused(copy):
+    path = copy / "context_2_anchor.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=r"context_2_anchor\.onnx: changed since the export"):
+        Codec.load(copy)
+
+
+@pytest.mark.parametrize("name", ["context_2_anchor.onnx", "h_s.onnx", "entropy_tables.npz", "g_s.onnx"])
+def test_a_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: missing"):
+        Codec.load(copy)
+
+
+def edit(path, **changes):
+    manifest = path / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(content | changes))
+
+
+def test_other_manifests_are_refused(copy, tmp_path):
+    with pytest.raises(BundleError, match="no bundle here"):
+        Codec.load(tmp_path)
+    edit(copy, format_version=2)
+    with pytest.raises(BundleError, match="format_version"):
+        Codec.load(copy)
+    edit(copy, format_version=1, surprise=1)
+    with pytest.raises(BundleError, match="surprise"):
+        Codec.load(copy)
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(BundleError, match="Invalid JSON"):
+        Codec.load(copy)
+
+
+def test_a_manifest_cannot_name_files_elsewhere(copy):
+    content = json.loads((copy / "manifest.json").read_text())
+    content["entropy_tables"]["file"] = "../../secret.npz"
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="not a plain file name"):
+        Codec.load(copy)
+
+
+def test_unknown_providers_and_coders_are_refused(bundle_path):
+    with pytest.raises(BundleError, match="no NpuExecutionProvider"):
+        Codec.load(bundle_path, providers=["NpuExecutionProvider"])
+    with pytest.raises(CoderError, match="unknown coder"):
+        Codec.load(bundle_path, coder="zip")

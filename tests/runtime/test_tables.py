@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from elic_runtime import BundleError
+from elic_runtime.bundle import Bundle
+from elic_runtime.tables import CdfTables, read_tables, write_tables
+
+
+@pytest.fixture(scope="module")
+def tables(bundle_path):
+    return Bundle(bundle_path).tables()
+
+
+def test_scale_indexes_are_compressais(checkpoint, tables):
+    """At every level, a float step to either side, below the bound, above the table, and anywhere."""
+    levels = tables.scale_table
+    random = np.exp(np.random.default_rng(0).uniform(np.log(1e-3), np.log(1e3), 100_000)).astype(np.float32)
+    scales = np.concatenate(
+        [levels, np.nextafter(levels, np.float32(0)), np.nextafter(levels, np.float32(1e9)), random, [-1.0, 0.0, 0.11]]
+    ).astype(np.float32)
+    expected = checkpoint.model.gaussian_conditional.build_indexes(torch.from_numpy(scales))
+    assert (tables.scale_indexes(scales) == expected.numpy()).all()
+    assert tables.scale_indexes(scales.reshape(1, -1, 1)).shape == (1, len(scales), 1)
+
+
+def test_equal_tables_give_equal_bytes(tables, tmp_path):
+    for name in ("a.npz", "b.npz"):
+        write_tables(tmp_path / name, tables)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"not a zip file at all"])
+def test_damaged_files_are_refused(tmp_path, content):
+    path = tmp_path / "tables.npz"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="no entropy tables"):
+        read_tables(path)
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    path = tmp_path / "tables.npz"
+    np.savez(path, y_cdfs=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BundleError, match="no entropy tables"):
+        read_tables(path)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[0, 5, 5, 65536], [0, 9, 5, 65536], [1, 5, 9, 65536], [0, 5, 9, 65535]],
+    ids=["flat", "back", "start", "end"],
+)
+def test_rows_that_are_no_distribution_are_refused(row):
+    tables = CdfTables(np.array([row], np.int32), np.array([4], np.int32), np.array([0], np.int32))
+    with pytest.raises(BundleError, match="row 0 of y is no distribution"):
+        tables.check("y")
+
+
+@pytest.mark.parametrize("lengths", [[2], [5], [4, 4], []])
+def test_lengths_that_do_not_fit_are_refused(lengths):
+    cdfs = np.array([[0, 5, 9, 65536]], np.int32)
+    with pytest.raises(BundleError, match="do not fit together"):
+        CdfTables(cdfs, np.array(lengths, np.int32), np.array([0], np.int32)).check("y")
