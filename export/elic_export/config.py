@@ -47,7 +47,7 @@ class Thresholds(_Section):
     """What parity accepts, of one precision. Each value is the largest that passes.
 
     relative_error: max |graph - PyTorch| over the range of PyTorch's output.
-    index_fraction, symbol_fraction: of scale indexes and symbols that differ.
+    index_fraction, symbol_fraction: share of scale indexes and symbols that differ.
     size_difference: how much larger the streams may be than PyTorch's, relative.
     coding_overhead: how much larger than the ideal code length, relative, the coder's
         final state of each stream left out.

@@ -109,28 +109,26 @@ def judge(
     return [
         _worst("graphs: relative error", limits.relative_error, {s.subgraph: s.relative_error for s in subgraphs}),
         _finding(
-            "passes: scale indexes that differ", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"
+            "passes: scale indexes differing", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"
         ),
-        _finding(
-            "passes: symbols that differ", limits.symbol_fraction, differing / symbols, f"{differing} of {symbols}"
-        ),
+        _finding("passes: symbols differing", limits.symbol_fraction, differing / symbols, f"{differing} of {symbols}"),
         _finding("streams: not CompressAI's bytes", 0, streams_differing, "all streams"),
         _worst(
-            "files: streams against PyTorch's",
+            "streams: size over PyTorch's",
             limits.size_difference,
             {i.image: i.stream_bytes / i.torch_bytes - 1 for i in images},
         ),
         _worst(
-            "files: streams over the ideal length",
+            "streams: size over the ideal",
             limits.coding_overhead,
             {i.image: (i.stream_bytes - STREAM_END * i.streams) / i.ideal_bytes - 1 for i in images},
         ),
         _worst(
-            "pictures: PSNR against PyTorch, dB",
+            "pictures: PSNR off PyTorch's, dB",
             limits.psnr_difference_db,
             {i.image: abs(i.file_psnr_db - i.torch_psnr_db) for i in images},
         ),
-        _worst("pictures: x_hat of g_s, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
+        _worst("pictures: g_s off, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
     ]
 
 

@@ -25,6 +25,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON in
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads per operator; 0: one per core.")]
 Facts = dict[str, Any]
 
+_TEXT_COLUMNS = ("subgraph", "inputs", "outputs", "section")
+
 
 @app.command()
 @one_line_errors(ElicError)
@@ -141,8 +143,12 @@ def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts],
             fail(message if str(path) in message else f"{path}: {message}")
     if as_json:
         print_json(done)
-    elif done:
-        _print_rows(done, Console())
+    else:
+        for facts in done:
+            print(
+                f"{facts['output']}: {facts['width']}x{facts['height']}, {facts['bytes']} bytes, "
+                f"{facts['bpp']} bpp, {facts['seconds']} s"
+            )
     if failed:
         raise typer.Exit(BAD_INPUT)
 
@@ -161,9 +167,9 @@ def _facts(source: Path, target: Path, shape: tuple[int, ...], size: int, second
 
 
 def _print_rows(rows: list[Facts], console: Console) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, value in rows[0].items():
-        table.add_column(name, justify="left" if isinstance(value, str) else "right", overflow="fold")
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name in _TEXT_COLUMNS else "right")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)

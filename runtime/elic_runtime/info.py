@@ -6,7 +6,7 @@ from typing import Any
 from elic_runtime.bundle import Bundle
 from elic_runtime.container import parse
 from elic_runtime.errors import ContainerError, FormatError
-from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.manifest import SubgraphInfo, TensorInfo
 
 
 def container_facts(path: Path) -> dict[str, Any]:
@@ -68,6 +68,11 @@ def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> dict[str, 
     return {
         "subgraph": name,
         "MB": size,
-        "inputs": ", ".join(f"{t.name} {list(t.shape)}" for t in info.inputs),
-        "outputs": ", ".join(f"{t.name} {list(t.shape)}" for t in info.outputs),
+        "inputs": _tensor_facts(info.inputs),
+        "outputs": _tensor_facts(info.outputs),
     }
+
+
+def _tensor_facts(tensors: tuple[TensorInfo, ...]) -> str:
+    """One a line: x 1x3x512x512"""
+    return "\n".join(f"{t.name} {'x'.join(map(str, t.shape))}" for t in tensors)
