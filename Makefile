@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 BUNDLE := build/static-512x512
+PHOTO := build/photos/astronaut.png
 IMAGES ?= build/photos
 CHECKPOINT ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
@@ -19,20 +20,22 @@ help:
 	@echo "make test, lint     what CI runs"
 
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
+		|| { echo "Python 3.10 to 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[export,dev]'
 	@touch $@
 
-# Photographs that scikit-image ships: the demonstration and the tests need no download.
-build/photos: | $(READY)
-	@mkdir -p $@
-	@cp "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent)')"/data/astronaut.png $@/
+# A photograph that scikit-image ships: the demonstration needs no download.
+$(PHOTO): | $(READY)
+	@mkdir -p $(@D)
+	@cp "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent)')"/data/astronaut.png $@
 
-demo: $(READY) build/photos export-static
-	$(BIN)/elic compress build/photos/astronaut.png build/astronaut.elic --bundle $(BUNDLE)
+demo: $(READY) $(PHOTO) export-static
+	$(BIN)/elic compress $(PHOTO) build/astronaut.elic --bundle $(BUNDLE)
 	$(BIN)/elic decompress build/astronaut.elic build/astronaut.png --bundle $(BUNDLE)
 	$(BIN)/elic info build/astronaut.elic
-	$(BIN)/elic-export parity $(BUNDLE) --images build/photos/astronaut.png
+	$(BIN)/elic-export parity $(BUNDLE) --images $(PHOTO)
 
 export-static: $(READY)
 	$(BIN)/elic-export static --config deploy_configs/static-512x512.yaml --out $(BUNDLE) $(CHECKPOINT_OPTION)
@@ -40,11 +43,11 @@ export-static: $(READY)
 $(BUNDLE)/manifest.json: | $(READY)
 	$(MAKE) export-static
 
-parity: $(READY) build/photos $(BUNDLE)/manifest.json
+parity: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
 	$(BIN)/elic-export parity $(BUNDLE) --images $(IMAGES) $(CHECKPOINT_OPTION)
 
-bench: $(READY) build/photos $(BUNDLE)/manifest.json
-	$(BIN)/elic-export bench $(BUNDLE) --image build/photos/astronaut.png $(CHECKPOINT_OPTION)
+bench: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
+	$(BIN)/elic-export bench $(BUNDLE) --image $(PHOTO) $(CHECKPOINT_OPTION)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,10 @@
 """Both commands as a user meets them: exit codes, one line of error, nothing half-written."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -86,13 +89,55 @@ def test_inputs_that_would_write_one_file_are_refused(photo, bundle_path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_does_not_replace_its_own_pictures(photo, bundle_path, tmp_path):
+    before = photo.read_bytes()
+    assert elic("compress", tmp_path, tmp_path, "--bundle", bundle_path).exit_code == 0
+    assert refused(elic("decompress", tmp_path, tmp_path, "--bundle", bundle_path), "cat.png: is there already")
+    assert photo.read_bytes() == before
+
+
+def test_links_are_followed_and_devices_left_alone(photo, bundle_path, tmp_path):
+    (tmp_path / "link.elic").symlink_to(tmp_path / "real.elic")
+    assert elic("compress", photo, tmp_path / "link.elic", "--bundle", bundle_path).exit_code == 0
+    assert (tmp_path / "link.elic").is_symlink()
+    assert (tmp_path / "real.elic").is_file()
+    os.mkfifo(tmp_path / "pipe.elic")
+    assert refused(elic("compress", photo, tmp_path / "pipe.elic", "--bundle", bundle_path), "not a regular file")
+    assert (tmp_path / "pipe.elic").is_fifo()
+
+
+def test_names_with_brackets_are_names(photo, coded, bundle_path, tmp_path):
+    odd = tmp_path / "w[" / "q]" / "[red]c.elic"  # closes a style that was never opened, opens another
+    odd.parent.mkdir(parents=True)
+    shutil.copy(coded, odd)
+    run = elic("info", odd)
+    assert run.exit_code == 0
+    assert "w[/q]/[red]c.elic" in run.stdout
+
+
+def test_wrong_usage_is_one_line(bundle_path):
+    """Through the real entry point: the test runner would not go through `run_app`."""
+    for args in (["compress", "a.png"], ["compress", "--quality", "9"], ["nothing"], ["info", "a", "b"]):
+        command = [sys.executable, "-m", "elic_runtime", *args]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 2
+        assert run.stderr.startswith("error: ")
+        assert run.stderr.count("\n") == 1
+        assert run.stdout == ""
+    for args, code in (([], 2), (["--help"], 0), (["info", bundle_path], 0)):
+        run = subprocess.run([sys.executable, "-m", "elic_runtime", *args], capture_output=True, text=True, check=False)
+        assert run.returncode == code
+        assert len(run.stdout) > 200
+
+
 def test_info_of_a_file_and_a_bundle(coded, bundle_path):
     facts = json.loads(elic("info", coded, "--json").stdout)
-    assert facts["image"].startswith("200x130")
+    assert (facts["width"], facts["height"], facts["coder"]) == (200, 130, "constriction")
     assert sum(section["bytes"] for section in facts["sections"]) == coded.stat().st_size
     facts = json.loads(elic("info", bundle_path, "--json").stdout)
     assert len(facts["subgraphs"]) == 15
-    assert "128x192" in facts["form"]
+    assert facts["shape"] == {"height": 128, "width": 192}
+    assert facts["subgraphs"][0]["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 3, 128, 192]}]
     for path in (coded, bundle_path):
         run = elic("info", path)
         assert run.exit_code == 0
@@ -101,12 +146,14 @@ def test_info_of_a_file_and_a_bundle(coded, bundle_path):
 
 def test_bad_input_to_elic(photo, coded, bundle_path, tmp_path):
     before = sorted(tmp_path.iterdir())
-    out = tmp_path / "out"
+    out = tmp_path / "out.elic"
     assert refused(elic("compress", tmp_path / "no.png", out, "--bundle", bundle_path), "no.png: no such file")
     assert refused(elic("compress", coded, out, "--bundle", bundle_path), "no image")
     assert refused(elic("compress", photo, out, "--bundle", tmp_path), "no bundle here")
     assert refused(elic("compress", photo, out, "--bundle", bundle_path, "--coder", "zip"), "unknown coder")
-    assert refused(elic("decompress", photo, out, "--bundle", bundle_path), "not an .elic file")
+    assert refused(elic("compress", photo, photo, "--bundle", bundle_path), "ends in .elic")
+    assert refused(elic("compress", photo, tmp_path / "folder", "--bundle", bundle_path), "a folder that exists")
+    assert refused(elic("decompress", photo, tmp_path / "out.png", "--bundle", bundle_path), "not an .elic file")
     assert refused(elic("decompress", coded, tmp_path / "out.jpg", "--bundle", bundle_path), "ends in")
     assert refused(elic("info", photo), "not an .elic file")
     assert elic("compress", photo).exit_code == 2

@@ -16,6 +16,7 @@ from typing import Any
 
 from elic_runtime.images import read_image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from elic_export.errors import ExportError
@@ -161,7 +162,7 @@ def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Resu
 
 def print_benchmark(result: Result, console: Console) -> None:
     """The result as a table."""
-    title = f"{result['image']}, {result['threads']} threads, best (median) of {result['rounds']}"
+    title = f"{escape(result['image'])}, {result['threads']} threads, best (median) of {result['rounds']}"
     table = Table(title=title, title_justify="left")
     for column in ("", "PyTorch", "bundle", "ratio", "outside the subgraphs"):
         table.add_column(column, justify="left" if not column else "right")

@@ -1,6 +1,7 @@
 """A bundle: a checkpoint and a config -> a folder that the runtime loads."""
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from elic_models import ELIC, Checkpoint
+from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
     MANIFEST_NAME,
@@ -28,8 +30,11 @@ from elic_export.errors import ExportError
 from elic_export.export import export_graph
 from elic_export.graphs import Subgraph, declare
 from elic_export.operators import operator_counts
+from elic_export.verdicts import HTML_NAME, REPORT_NAME
 
 DISTRIBUTION = "elic-deploy"
+
+REPORT_NAMES = (REPORT_NAME, HTML_NAME)
 
 Progress = Callable[[Iterable[Subgraph]], Iterable[Subgraph]]
 """Wraps the subgraphs as they are exported, to show how far it is."""
@@ -52,27 +57,51 @@ def export_bundle(checkpoint: Checkpoint, config: ExportConfig, out: Path, progr
         manifest = _fill(checkpoint, config, partial, progress)
         partial.chmod(0o755)
         _replace(out, partial)
+    except OSError as error:
+        raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 
 def _is_bundle(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MANIFEST_NAME).is_file() or not any(folder.iterdir()))
+    """Whether a folder is empty, or holds an exported bundle and nothing besides."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return True
+    try:
+        manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
+        listed = {info["file"] for info in manifest["subgraphs"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return names <= listed | {MANIFEST_NAME, TABLES_NAME, *REPORT_NAMES}
 
 
 def _replace(out: Path, partial: Path) -> None:
-    if out.exists():
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".old", dir=out.parent) as old:
-            out.rename(Path(old) / out.name)
-            partial.rename(out)
-    else:
+    """Put the new bundle where the old one was; if that fails, the old one is there again."""
+    if not out.exists():
         partial.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent)) / out.name
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    finally:
+        shutil.rmtree(old.parent)
 
 
 def _fill(checkpoint: Checkpoint, config: ExportConfig, folder: Path, progress: Progress) -> Manifest:
     model = checkpoint.model
     tables = entropy_tables(model)
+    try:
+        tables.check()
+    except BundleError as error:
+        raise ExportError(f"{checkpoint.path}: its stored CDF tables cannot code: {error}") from None
     write_tables(folder / TABLES_NAME, tables)
     spec = model.spec
     manifest = Manifest(
@@ -137,7 +166,7 @@ def entropy_tables(model: ELIC) -> EntropyTables:
         y,
         z,
         model.gaussian_conditional.scale_table.numpy().astype(np.float32),
-        np.float32(model.gaussian_conditional.lower_bound_scale.bound.item()),
+        model.gaussian_conditional.lower_bound_scale.bound.numpy().astype(np.float32).reshape(())[()],
         model.entropy_bottleneck.quantiles[:, 0, 1].numpy().astype(np.float32),
     )
 
@@ -148,7 +177,10 @@ def fingerprint(model: ELIC, tables: EntropyTables, arithmetic: str) -> str:
     Wiring, entropy tables, the weights of h_s and the context model, and the arithmetic
     they run in; not shape, opset, g_a, h_a or g_s.
     """
-    digest = hashlib.sha256(f"{arithmetic} {model.spec}".encode())
+    spec = model.spec
+    contexts = [spec.wiring.context_slices(k) for k in range(len(spec.groups))]
+    wiring = (arithmetic, spec.N, spec.M, spec.groups, spec.wiring.anchor_parity, contexts)
+    digest = hashlib.sha256(json.dumps(wiring).encode())
     parts = dict(sorted(tables.arrays().items()))
     for prefix in ("h_s", "context"):
         parts |= {f"{prefix}.{n}": p.numpy() for n, p in sorted(model.get_submodule(prefix).named_parameters())}

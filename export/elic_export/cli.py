@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from elic_runtime.console import CHECK_FAILED, fail, one_line_errors, print_json, progress
+from elic_runtime.console import CHECK_FAILED, fail, one_line_errors, print_json, progress, run_app
 from elic_runtime.errors import ElicError
 from rich.console import Console
 
@@ -63,7 +63,8 @@ def static(
         print_json(facts)
     else:
         size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        print(f"{folder}: {len(facts['subgraphs'])} subgraphs, {facts['form']}, opset {facts['opset']}, {size:.0f} MB")
+        form = f"{chosen.form} {chosen.shape}, opset {chosen.opset}"
+        print(f"{folder}: {len(facts['subgraphs'])} subgraphs, {form}, {size:.0f} MB")
         print(f"look at it with: elic info {folder}")
 
 
@@ -88,8 +89,8 @@ def parity(
 
     from elic_export.config import default_config, read_thresholds
     from elic_export.parity import measure_parity
-    from elic_export.report import HTML_NAME, print_report, render_html
-    from elic_export.verdicts import REPORT_NAME
+    from elic_export.report import print_report, render_html
+    from elic_export.verdicts import HTML_NAME, REPORT_NAME
 
     opened = Bundle(bundle)
     paths = image_files(images)
@@ -117,7 +118,7 @@ def bench(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
     image: Annotated[Path, typer.Option("--image", help="Photograph; best of the bundle's own size.")],
     checkpoint: CheckpointOption = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads on either side.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads on either side.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each side, taking turns.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,7 +134,7 @@ def bench(
 
 def main() -> None:
     """Entry point."""
-    app()
+    run_app(app)
 
 
 def _checkpoint_path(path: Path | None) -> Path:

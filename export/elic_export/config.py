@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from elic_runtime.manifest import Shape
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from elic_runtime.manifest import Shape, first_problem
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from elic_export.errors import ConfigError
 from elic_export.rewrites import RewriteName
@@ -13,8 +13,14 @@ from elic_export.rewrites import RewriteName
 DEPLOY_CONFIGS = Path(__file__).resolve().parents[2] / "deploy_configs"
 """Of a checkout; a plain install has none, and every command takes a path instead."""
 
+MAX_EXPORT_PIXELS = 1 << 24
+"""Tracing holds features of 192 channels at a quarter of the image: 13 GB at this size."""
+
 OPSETS = (11, 20)
 """First and last opset that the exporter writes."""
+
+
+Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -36,11 +42,17 @@ class ExportConfig(_Section):
 
     form: Literal["static"]
     shape: Shape
-    opset: Annotated[int, Field(ge=OPSETS[0], le=OPSETS[1])] = 17
+    opset: Annotated[int, Field(strict=True, ge=OPSETS[0], le=OPSETS[1])] = 17
     precision: Literal["fp32"] = "fp32"
     arithmetic: Literal["float"] = "float"
     rewrites: tuple[RewriteName, ...] = ()
     allowed_operators: frozenset[str] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "ExportConfig":
+        if self.shape.height * self.shape.width > MAX_EXPORT_PIXELS:
+            raise ValueError(f"shape {self.shape} has more than {MAX_EXPORT_PIXELS} pixels, which no export here holds")
+        return self
 
 
 class Thresholds(_Section):
@@ -49,19 +61,20 @@ class Thresholds(_Section):
     relative_error: max |graph - PyTorch| over the range of PyTorch's output.
     index_fraction, symbol_fraction: share of scale indexes and symbols that differ.
     size_difference: how much larger the streams may be than PyTorch's, relative.
-    coding_overhead: how much larger than the ideal code length, relative, the coder's
-        final state of each stream left out.
+    stream_end_bytes, coding_overhead: how much larger a stream may be than its ideal
+        code length: by what its end costs, and by a share of the length.
     psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
     from the same y_hat, in steps of 1/255.
     """
 
-    relative_error: float
-    index_fraction: float
-    symbol_fraction: float
-    size_difference: float
-    coding_overhead: float
-    psnr_difference_db: float
-    x_hat_steps: int
+    relative_error: Limit
+    index_fraction: Limit
+    symbol_fraction: Limit
+    size_difference: Limit
+    stream_end_bytes: Limit
+    coding_overhead: Limit
+    psnr_difference_db: Limit
+    x_hat_steps: Limit
 
 
 def default_config(name: str) -> Path:
@@ -84,10 +97,9 @@ def read_config(path: Path, form: str) -> ExportConfig:
 def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
     """The same export for another shape. Raises ConfigError unless both are multiples of 64."""
     try:
-        return config.model_copy(update={"shape": Shape(height=height, width=width)})
+        return ExportConfig.model_validate(config.model_dump() | {"shape": {"height": height, "width": width}})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"--shape {height}x{width}: {first['loc'][0]}: {first['msg']}") from None
+        raise ConfigError(f"--shape {height}x{width}: {first_problem(error)}") from None
 
 
 def read_thresholds(path: Path, precision: str) -> Thresholds:
@@ -103,6 +115,7 @@ def read_thresholds(path: Path, precision: str) -> Thresholds:
 def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
+        _refuse_repeated_keys(path, yaml.compose(text))
         yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
@@ -112,7 +125,21 @@ def _read(path: Path) -> str:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'damaged'}") from None
+    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+        # PyYAML's own failures on scalars that only look like a date, a number or a flag.
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     return text
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
+    """PyYAML would take the last one."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice")
+            seen.add(key.value)
+            _refuse_repeated_keys(path, value)
 
 
 def _validate(kind: type[_S], path: Path, text: str, node: yaml.Node | None, within: tuple[str, ...] = ()) -> _S:
@@ -122,9 +149,7 @@ def _validate(kind: type[_S], path: Path, text: str, node: yaml.Node | None, wit
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path}:{_line(node, first['loc'])}: {where}: {first['msg']}") from None
+        raise ConfigError(f"{path}:{_line(node, error.errors()[0]['loc'])}: {first_problem(error)}") from None
 
 
 def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:

@@ -36,8 +36,11 @@ class TensorError:
 
     @property
     def relative(self) -> float:
-        """Largest error over the range of the expected values."""
-        return self.max_abs / (self.high - self.low) if self.high > self.low else self.max_abs
+        """Largest error over the range of the expected values, or over 1 if that is larger.
+
+        A flat picture has no range, and rounds no better for it.
+        """
+        return self.max_abs / max(self.high - self.low, 1.0)
 
     @property
     def cosine(self) -> float:

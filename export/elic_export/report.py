@@ -5,11 +5,10 @@ from importlib.resources import files
 from jinja2 import Environment, select_autoescape
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from elic_export.verdicts import Report
-
-HTML_NAME = "parity.html"
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -28,12 +27,13 @@ def print_report(report: Report, console: Console) -> None:
             f"{s.psnr_db:.1f}",
         )
     images = _table(
-        "Images: bits per pixel by likelihoods, of PyTorch's streams, of the file; PSNR in dB; bytes of all streams",
-        *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file"),
+        "Images: bits per pixel by likelihoods, of PyTorch's streams, of the file; PSNR in dB;\n"
+        "bytes of all streams; steps of 1/255 between the two decoded pictures",
+        *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file", "steps"),
     )
     for i in report.images:
         images.add_row(
-            i.image,
+            escape(i.image),
             f"{i.likelihood_bpp:.4f}",
             f"{i.torch_bpp:.4f}",
             f"{i.file_bpp:.4f}",
@@ -41,19 +41,25 @@ def print_report(report: Report, console: Console) -> None:
             f"{i.file_psnr_db:.3f}",
             str(i.torch_bytes),
             str(i.stream_bytes),
+            str(i.file_steps),
         )
     verdicts = _table("Verdicts", "question", "measured", "accepted", "worst", "verdict")
     for f in report.findings:
         verdict = "[green]pass[/]" if f.passed else "[bold red]FAIL[/]"
-        verdicts.add_row(f.question, f"{f.measured:.2e}", f"{f.threshold:.1e}", f.worst, verdict)
-    for table in (graphs, images, verdicts):
+        verdicts.add_row(f.question, f"{f.measured:.2e}", f"{f.threshold:.1e}", escape(f.worst), verdict)
+    passes = _table(
+        "Passes: symbols, and how many differ from PyTorch's", "pass", "symbols", "indexes", "symbols differ"
+    )
+    for p in report.passes:
+        passes.add_row(f"{p.slice} {p.half}", str(p.symbols), str(p.differing_indexes), str(p.differing_symbols))
+    for table in (graphs, passes, images, verdicts):
         console.print(table)
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        names = column in ("subgraph", "tensor", "image", "question")
+        names = column in ("subgraph", "tensor", "pass", "image", "question")
         table.add_column(column, justify="left" if names else "right", no_wrap=names)
     return table
 

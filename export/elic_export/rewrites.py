@@ -36,6 +36,20 @@ class SubpixelDeconv(nn.Module):
         return self.shuffle(self.conv(x))
 
 
+_STRIDE_2 = ((5, 5), (2, 2), (2, 2), (1, 1), (1, 1), 1)
+
+
+def _geometry(deconv: nn.ConvTranspose2d) -> tuple[object, ...]:
+    return (
+        deconv.kernel_size,
+        deconv.stride,
+        deconv.padding,
+        deconv.output_padding,
+        deconv.dilation,
+        deconv.groups,
+    )
+
+
 def _parity_kernels(weight: Tensor) -> Tensor:
     """Kernel [in, out, 5, 5] of a stride-2, padding-2 deconvolution -> [4 out, in, 3, 3].
 
@@ -60,7 +74,7 @@ def deconv_to_depth_to_space(module: nn.Module) -> nn.Module:
     """
     rewritten = copy.deepcopy(module)
     for name, part in list(rewritten.named_modules()):
-        if isinstance(part, nn.ConvTranspose2d) and part.kernel_size == (5, 5) and part.stride == (2, 2):
+        if isinstance(part, nn.ConvTranspose2d) and _geometry(part) == _STRIDE_2:
             rewritten.set_submodule(name, SubpixelDeconv(part))
     return rewritten
 

@@ -7,7 +7,6 @@ is accounted for before the network is built.
 import hashlib
 import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,9 @@ from elic_models.keys import checkpoint_key, detect_variant, normalize_keys, rea
 DEFAULT_NAME = "elic_chandelier_lambda0150.safetensors"
 
 SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt")
+
+TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
+"""Buffers of CompressAI's entropy models, of a size that training does not fix."""
 
 WRAPPERS = ("state_dict", "network")
 """Keys under which training scripts store the network's tensors."""
@@ -67,14 +69,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises CheckpointError: no such file, unreadable, code inside, or not an ELIC, with
     what is missing, unexpected or misshapen.
     """
-    tensors = normalize_keys(_read_tensors(path))
+    try:
+        tensors = normalize_keys(_read_tensors(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     variant = detect_variant(tensors)
     if variant is None:
         shown = ", ".join(sorted(tensors)[:3])
         raise CheckpointError(f"{path}: not an ELIC checkpoint of a known layout (its keys begin {shown})")
     try:
         model = ELIC(read_spec(tensors, variant))
-    except (KeyError, ValueError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot tell the widths of this {variant} ELIC: {error}") from None
     _load_tensors(model, tensors, path)
     model.update_tables()
@@ -87,6 +92,8 @@ def _sha256(path: Path) -> str:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name, out of whatever they are wrapped in."""
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder, where a checkpoint file is needed")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     if not path.name.endswith(SUFFIXES):
@@ -97,9 +104,11 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path}: holds no tensors by name")
-    strangers = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-    if strangers:
-        raise CheckpointError(f"{path}: {strangers[0]!r} is not a tensor")
+    for name, value in content.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise CheckpointError(f"{path}: {str(name)!r} is not a plain tensor")
+        if value.is_complex() or value.dtype == torch.bool:
+            raise CheckpointError(f"{path}: {str(name)!r} holds {value.dtype}, which no weight is")
     return {str(name): value for name, value in content.items()}
 
 
@@ -115,12 +124,11 @@ def _read_pickle(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles that it then refuses
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+    except Exception as error:  # torch raises whatever a damaged file leads it to
+        if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
             raise CheckpointError(f"{path}: carries code or objects besides tensors, which is not loaded") from None
-        raise CheckpointError(f"{path}: damaged or no PyTorch checkpoint: {_first_line(error)}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: damaged or no PyTorch checkpoint: {_first_line(error)}") from None
+        # Not torch's own words: they advise to load the code.
+        raise CheckpointError(f"{path}: damaged or no PyTorch checkpoint") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -131,6 +139,7 @@ def _load_tensors(model: ELIC, tensors: dict[str, Tensor], path: Path) -> None:
     """Move tensors into the model, or say everything that does not fit."""
     own = model.state_dict()
     required = {name for name, _ in model.named_parameters()}
+    sized = {name for name in own if not name.endswith(TABLES)}
     names = {checkpoint_key(name, model.spec.variant): name for name in own}
     masks = {checkpoint_key(f"context.{k}.spatial.mask", model.spec.variant) for k in range(len(model.spec.groups))}
 
@@ -139,7 +148,7 @@ def _load_tensors(model: ELIC, tensors: dict[str, Tensor], path: Path) -> None:
     misshapen = [
         f"{key} {list(tensors[key].shape)} instead of {list(own[name].shape)}"
         for key, name in sorted(names.items())
-        if name in required and key in tensors and tensors[key].shape != own[name].shape
+        if name in sized and key in tensors and tensors[key].shape != own[name].shape
     ]
     problems = [
         _listing(kind, keys)
@@ -154,7 +163,8 @@ def _load_tensors(model: ELIC, tensors: dict[str, Tensor], path: Path) -> None:
     if broken:
         raise CheckpointError(f"{path}: not finite: {_listing('tensors', broken)}")
     for key in masks & tensors.keys():
-        if not torch.equal(tensors[key].float(), spatial_mask(5).expand_as(tensors[key])):
+        mask = tensors[key].float()
+        if mask.shape[-2:] != (5, 5) or not torch.equal(mask, spatial_mask(5).expand_as(mask)):
             raise CheckpointError(f"{path}: {key} is not the checkerboard of a {model.spec.variant} ELIC")
     _make_room_for_tables(model, loaded)
     model.load_state_dict(own | loaded)
@@ -172,7 +182,7 @@ def _make_room_for_tables(model: ELIC, loaded: dict[str, Tensor]) -> None:
     """
     for prefix in ("entropy_bottleneck", "gaussian_conditional"):
         module = model.get_submodule(prefix)
-        tables = [n for n in ("_quantized_cdf", "_offset", "_cdf_length", "scale_table") if hasattr(module, n)]
+        tables = [n for n in TABLES if hasattr(module, n)]
         whole = all(loaded.get(f"{prefix}.{n}", torch.empty(0)).numel() for n in tables)
         for n in tables:
             if whole:

@@ -30,7 +30,7 @@ def normalize_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drop DataParallel's `module.`, and rename CompressAI's old entropy bottleneck.
 
     `entropy_bottleneck._matrix0` becomes `entropy_bottleneck.matrices.0`, as CompressAI
-    1.2.8 writes it.
+    1.2.8 writes it. Raises ValueError if two names become one.
     """
 
     def rename(key: str) -> str:
@@ -38,7 +38,12 @@ def normalize_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         old = _OLD_BOTTLENECK.match(key)
         return f"entropy_bottleneck.{_NEW_BOTTLENECK[old[1]]}.{old[2]}" if old else key
 
-    return {rename(key): value for key, value in tensors.items()}
+    renamed: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if rename(key) in renamed:
+            raise ValueError(f"{rename(key)} is there twice, under two names")
+        renamed[rename(key)] = value
+    return renamed
 
 
 def detect_variant(tensors: Mapping[str, Tensor]) -> str | None:
@@ -50,7 +55,7 @@ def detect_variant(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def read_spec(tensors: Mapping[str, Tensor], variant: str) -> ModelSpec:
-    """Widths from the tensors' shapes. Raises KeyError for a tensor it needs, ValueError if they clash."""
+    """Widths from the tensors' shapes. Raises KeyError, IndexError, ValueError."""
     N = tensors["g_a.0.weight"].shape[0]
     M = tensors["h_a.0.weight"].shape[1]
     groups: list[int] = []

@@ -10,8 +10,8 @@ from typing import Literal
 DEFAULT_GROUPS = (16, 16, 32, 64, 192)
 """Channels of each slice of y (He et al. 2022, section 3.2: uneven grouping)."""
 
-DOWNSAMPLING = 64
-"""Pixels of the image per position of z: 16 for g_a times 4 for h_a."""
+MAX_WIDTH = 1024
+"""Bound of N and M: more than any published ELIC has, less than a machine's memory."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
             raise ValueError(f"unknown ELIC variant {self.variant!r}: known are {', '.join(VARIANTS)}")
+        if not (0 < self.N <= MAX_WIDTH and 0 < self.M <= MAX_WIDTH):
+            raise ValueError(f"N = {self.N} and M = {self.M} are outside of 1 to {MAX_WIDTH}")
         if sum(self.groups) != self.M:
             raise ValueError(f"the groups {self.groups} sum to {sum(self.groups)}, not to M = {self.M}")
 

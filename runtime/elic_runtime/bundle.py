@@ -35,8 +35,7 @@ class Bundle:
     def tables(self) -> EntropyTables:
         """The checked entropy tables. Raises BundleError."""
         tables = read_tables(self._checked(self.manifest.entropy_tables))
-        model = self.manifest.model
-        if len(tables.z.lengths) != model.N or len(tables.y.lengths) != len(tables.scale_table):
+        if len(tables.z.lengths) != self.manifest.model.N:
             raise BundleError(f"{self.folder}: the entropy tables are not those of this model")
         return tables
 
@@ -44,8 +43,10 @@ class Bundle:
         path = self.folder / info.file
         try:
             digest = sha256_file(path)
-        except OSError:
+        except FileNotFoundError:
             raise BundleError(f"{path}: missing: export the bundle again, or copy this file too") from None
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
         if digest != info.sha256:
             raise BundleError(f"{path}: changed since the export (sha256 differs from the manifest): export it again")
         return path

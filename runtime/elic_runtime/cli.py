@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from elic_runtime.console import BAD_INPUT, describe, fail, one_line_errors, print_json, progress
+from elic_runtime.console import BAD_INPUT, describe, fail, one_line_errors, print_json, progress, run_app
 from elic_runtime.errors import ElicError, ImageError
 
 app = typer.Typer(
@@ -22,10 +21,8 @@ app = typer.Typer(
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the exported bundle.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads per operator; 0: one per core.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0: one per core.")]
 Facts = dict[str, Any]
-
-_TEXT_COLUMNS = ("subgraph", "inputs", "outputs", "section")
 
 
 @app.command()
@@ -47,7 +44,7 @@ def compress(
     from elic_runtime.files import write_bytes
     from elic_runtime.images import image_files, read_image
 
-    jobs = _jobs(source, target, image_files(source), SUFFIX)
+    jobs = _jobs(source, target, image_files(source), (SUFFIX,))
     codec = Codec.load(bundle, decode=False, coder=coder, threads=threads)
 
     def run(image_path: Path, out: Path) -> Facts:
@@ -75,9 +72,9 @@ def decompress(
     A file that is damaged, or was written with another bundle, is refused; nothing is written for it.
     """
     from elic_runtime.codec import Codec
-    from elic_runtime.images import container_files, write_image
+    from elic_runtime.images import WRITABLE, container_files, write_image
 
-    jobs = _jobs(source, target, container_files(source), ".png")
+    jobs = _jobs(source, target, container_files(source), WRITABLE)
     codec = Codec.load(bundle, encode=False, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
@@ -98,35 +95,42 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a file or a bundle is. A file is checked whole, without its bundle."""
-    from elic_runtime.info import bundle_facts, container_facts
+    from elic_runtime.info import bundle_facts, container_facts, print_bundle, print_container
 
-    facts = bundle_facts(path) if path.is_dir() else container_facts(path)
+    gather, show = (bundle_facts, print_bundle) if path.is_dir() else (container_facts, print_container)
+    facts = gather(path)
     if as_json:
         print_json(facts)
-        return
-    console = Console()
-    for name, value in facts.items():
-        if isinstance(value, list):
-            _print_rows(value, console)
-        else:
-            console.print(f"[bold]{name.replace('_', ' ')}[/]  {value}", highlight=False, soft_wrap=True)
+    else:
+        show(facts, Console())
 
 
 def main() -> None:
     """Entry point."""
-    app()
+    run_app(app)
 
 
-def _jobs(source: Path, target: Path, inputs: list[Path], suffix: str) -> list[tuple[Path, Path]]:
-    """Inputs with the files to write. Raises ImageError if two would write the same one."""
+def _jobs(source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, ...]) -> list[tuple[Path, Path]]:
+    """Inputs with the files to write, the first suffix being the one that is added.
+
+    Raises ImageError for an output of another ending, two inputs for one output, or an
+    output that would replace a file in the folder of the inputs.
+    """
     if not source.is_dir():
-        return [(source, target / f"{source.stem}{suffix}" if target.is_dir() else target)]
+        out = target / f"{source.stem}{suffixes[0]}" if target.is_dir() else target
+        if out.suffix.lower() not in suffixes:
+            raise ImageError(f"{out}: the output is a folder that exists, or ends in {', '.join(suffixes)}")
+        return [(source, out)]
     if target.is_file():
         raise ImageError(f"{target}: a file, where a folder is needed for a folder of inputs")
-    jobs = {target / f"{path.stem}{suffix}": path for path in inputs}
+    jobs = {target / f"{path.stem}{suffixes[0]}": path for path in inputs}
     if len(jobs) < len(inputs):
         clash = next(p for p in inputs if p not in jobs.values())
         raise ImageError(f"{clash}: another input has the same name before its ending: rename one")
+    in_place = target.is_dir() and target.samefile(source)
+    replaced = [out for out in jobs if in_place and out.exists()]
+    if replaced:
+        raise ImageError(f"{replaced[0]}: is there already, in the folder of the inputs: choose another folder")
     return [(path, out) for out, path in jobs.items()]
 
 
@@ -164,12 +168,3 @@ def _facts(source: Path, target: Path, shape: tuple[int, ...], size: int, second
         "bpp": round(8 * size / (width * height), 4),
         "seconds": round(seconds, 3),
     }
-
-
-def _print_rows(rows: list[Facts], console: Console) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name in _TEXT_COLUMNS else "right")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console.print(table)

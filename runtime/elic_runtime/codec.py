@@ -91,7 +91,8 @@ class Codec:
     def compress(self, image: Image) -> bytes:
         """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`.
 
-        Raises ImageError for another type or shape; BundleError if loaded with `encode=False`.
+        Raises ImageError for another type or shape; CoderError for symbols that no image
+        gives; BundleError if loaded with `encode=False`, or a subgraph does not run.
         """
         if self._analyse is None:
             raise BundleError("this codec was loaded with encode=False")
@@ -105,12 +106,12 @@ class Codec:
         """Decode a file: uint8 [H, W, 3] (RGB).
 
         Raises a kind of ContainerError if the file is damaged, of another bundle, or
-        decodes to other symbols than were encoded; BundleError if loaded with `decode=False`.
+        decodes to other symbols than were encoded; BundleError if loaded with
+        `decode=False`, or a subgraph does not run.
         """
         if self._g_s is None:
             raise BundleError("this codec was loaded with decode=False")
-        container = parse(bytes(data), self.max_pixels)
-        self._check_ours(container)
+        container = parse(bytes(data), self.max_pixels, self._check_ours)
         coder = self._get_coder(container.coder)
         return container.grid.join(
             _to_image(self._g_s({"y_hat": self._decode_tile(tile, coder)})["x_hat"]) for tile in container.tiles
@@ -121,7 +122,7 @@ class Codec:
             self._coders[name] = make_coder(name)
         return self._coders[name]
 
-    def _check_ours(self, container: Container) -> None:
+    def _check_ours(self, container: Container, n_slices: int) -> None:
         if container.fingerprint != self._fingerprint:
             raise WrongBundleError(
                 f"written with another bundle (fingerprint {container.fingerprint.hex()[:12]}, "
@@ -133,7 +134,7 @@ class Codec:
                 f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle has {shape}: "
                 "decode it with a bundle of that shape"
             )
-        if any(len(tile.slices) != len(self._manifest.model.groups) for tile in container.tiles):
+        if n_slices != len(self._manifest.model.groups):
             raise WrongBundleError("written with another number of slices than this bundle has")
 
     def _encode_tile(self, y: Floats, z: Floats) -> CodedTile:
@@ -154,7 +155,7 @@ class Codec:
 
     def _encode_section(self, passes: Sequence[tuple[Symbols, Indexes]], tables: CdfTables) -> Section:
         streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
-        return Section(streams, symbols_checksum([_symbol_bytes(symbols) for symbols, _ in passes]))
+        return Section(streams, symbols_checksum([symbols for symbols, _ in passes]))
 
     def _decode_tile(self, tile: CodedTile, coder: Coder) -> Floats:
         shape = self._manifest.shape
@@ -238,7 +239,7 @@ def _decode_stream(coder: Coder, stream: bytes, indexes: Indexes, tables: CdfTab
 
 
 def _check_symbols(section: Section, passes: Sequence[Symbols], what: str) -> None:
-    if symbols_checksum([_symbol_bytes(symbols) for symbols in passes]) != section.symbols_crc:
+    if symbols_checksum(passes) != section.symbols_crc:
         raise DesyncError(_desync(what, "the checksum of the decoded symbols differs"))
 
 
@@ -247,7 +248,3 @@ def _desync(what: str, why: str) -> str:
         f"{what} does not decode to what was encoded ({why}): the bundle is the same, this machine's float arithmetic "
         "is not; decode with the backend, thread count and processor that encoded"
     )
-
-
-def _symbol_bytes(symbols: Symbols) -> bytes:
-    return symbols.astype("<i4").tobytes()

@@ -17,15 +17,13 @@ import numpy as np
 
 from elic_runtime.coders import Indexes, Symbols
 from elic_runtime.errors import CoderError
-from elic_runtime.tables import PRECISION, CdfTables
+from elic_runtime.tables import MAX_NIBBLES, NIBBLE_BITS, PRECISION, CdfTables
 
 _STATE_MIN = 1 << 31
 _MASK = (1 << PRECISION) - 1
 _WORD_BITS = 32
 _WORD_MASK = (1 << _WORD_BITS) - 1
-_NIBBLE_BITS, _NIBBLE_MAX = 4, 15
-_MAX_NIBBLES = 7
-"""CompressAI's encoder does not return from 8: it shifts a 32-bit value by 32."""
+_NIBBLE_MAX = (1 << NIBBLE_BITS) - 1
 
 
 class CompressaiCoder:
@@ -34,10 +32,8 @@ class CompressaiCoder:
     name = "compressai"
 
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
-        """Symbols int32 [n], indexes uint8 [n] -> the bytes that CompressAI writes. Raises CoderError."""
+        """Symbols int32 [n] and their rows [n] -> the bytes that CompressAI writes. Raises CoderError."""
         bins, escaped, folded = tables.bins(symbols, indexes)
-        if folded.size and folded.max() >= 1 << _NIBBLE_BITS * _MAX_NIBBLES:
-            raise CoderError(f"a symbol is too far out of range to be coded: {int(folded.max())}")
         starts = tables.cdfs[indexes, bins]
         frequencies = tables.cdfs[indexes, bins + 1] - starts
         excess = np.full(len(bins), -1, dtype=np.int64)
@@ -52,11 +48,11 @@ class CompressaiCoder:
         return writer.finish()
 
     def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:
-        """A stream and its indexes uint8 [n] -> int32 [n]. Raises CoderError."""
+        """A stream and its rows [n] -> int32 [n]. Raises CoderError."""
         if len(data) % 4 or len(data) < 8:
             raise CoderError("the stream is no sequence of rANS words")
         reader = _Reader(np.frombuffer(data, dtype="<u4").tolist())
-        rows = [tables.cdfs[i, : tables.lengths[i]].tolist() for i in range(len(tables.lengths))]
+        rows = tables.rows
         values = [reader.value(rows[i]) for i in indexes.tolist()]
         reader.finish()
         return (np.array(values, dtype=np.int64) + tables.offsets[indexes]).astype(np.int32)
@@ -77,9 +73,9 @@ class _Writer:
 
     def escaped(self, folded: int) -> None:
         """What follows an escape: how many nibbles, and they, low ones first."""
-        count = -(-folded.bit_length() // _NIBBLE_BITS)
+        count = -(-folded.bit_length() // NIBBLE_BITS)
         for j in reversed(range(count)):
-            self._nibble(folded >> _NIBBLE_BITS * j & _NIBBLE_MAX)
+            self._nibble(folded >> NIBBLE_BITS * j & _NIBBLE_MAX)
         self._nibble(count)
 
     def finish(self) -> bytes:
@@ -88,8 +84,8 @@ class _Writer:
         return np.array(words, dtype="<u4").tobytes()
 
     def _nibble(self, nibble: int) -> None:
-        self._make_room(1 << PRECISION - _NIBBLE_BITS)
-        self._state = self._state << _NIBBLE_BITS | nibble
+        self._make_room(1 << PRECISION - NIBBLE_BITS)
+        self._state = self._state << NIBBLE_BITS | nibble
 
     def _make_room(self, frequency: int) -> None:
         if self._state >= (_STATE_MIN >> PRECISION << _WORD_BITS) * frequency:
@@ -124,14 +120,14 @@ class _Reader:
         while nibble == _NIBBLE_MAX:
             nibble = self._nibble()
             count += nibble
-        if count > _MAX_NIBBLES:
+        if count > MAX_NIBBLES:
             raise CoderError("the stream holds a value out of range")
-        folded = sum(self._nibble() << _NIBBLE_BITS * j for j in range(count))
+        folded = sum(self._nibble() << NIBBLE_BITS * j for j in range(count))
         return -(folded >> 1) - 1 if folded & 1 else (folded >> 1) + escape
 
     def _nibble(self) -> int:
         nibble = self._state & _NIBBLE_MAX
-        self._set(self._state >> _NIBBLE_BITS)
+        self._set(self._state >> NIBBLE_BITS)
         return nibble
 
     def _set(self, state: int) -> None:

@@ -5,10 +5,12 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check f
 """
 
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -16,11 +18,15 @@ from rich.progress import track
 
 CHECK_FAILED = 1
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 errors = Console(stderr=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
+"""Of click, or of the copy of it that newer typer carries: typer exports only the subclass."""
 T = TypeVar("T")
 
 
@@ -40,6 +46,24 @@ def one_line_errors(*kinds: type[Exception]) -> Callable[[Callable[P, R]], Calla
         return run
 
     return decorate
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command line to its end: wrong usage is one line too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
+    try:
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        if len(sys.argv) < 2:
+            sys.exit(BAD_INPUT)  # no command: the help was printed
+        fail(f"{' '.join(error.format_message().split())} See {Path(sys.argv[0]).name} --help.")
+        sys.exit(BAD_INPUT)
+    except typer.Exit as error:
+        sys.exit(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
 
 
 def describe(error: Exception) -> str:

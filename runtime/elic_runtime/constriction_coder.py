@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from elic_runtime.coders import Indexes, Symbols
 from elic_runtime.errors import CoderError
-from elic_runtime.tables import PRECISION, CdfTables
+from elic_runtime.tables import MAX_NIBBLES, PRECISION, CdfTables
 
 _model = constriction.stream.model
 _NIBBLE_COUNTS = _model.Uniform(8)  # 1 to 8 nibbles, less one
@@ -35,7 +35,7 @@ class ConstrictionCoder:
         self._models: WeakKeyDictionary[CdfTables, dict[int, Any]] = WeakKeyDictionary()
 
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
-        """symbols int32 [n], indexes uint8 [n] -> a multiple of 4 bytes."""
+        """Symbols int32 [n] and their rows [n] -> a multiple of 4 bytes. Raises CoderError."""
         order = np.argsort(indexes, kind="stable")
         bins, _, folded = tables.bins(symbols[order], indexes[order])
         coder = constriction.stream.stack.AnsCoder()
@@ -49,7 +49,7 @@ class ConstrictionCoder:
         return coder.get_compressed().astype("<u4").tobytes()
 
     def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:
-        """A stream and its indexes uint8 [n] -> int32 [n]. Raises CoderError."""
+        """A stream and its rows [n] -> int32 [n]. Raises CoderError."""
         try:
             words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
             coder = constriction.stream.stack.AnsCoder(words)
@@ -64,6 +64,8 @@ class ConstrictionCoder:
         escaped = bins == escapes
         if escaped.any():
             counts = coder.decode(_NIBBLE_COUNTS, int(escaped.sum()))
+            if counts.max() >= MAX_NIBBLES:
+                raise CoderError("the stream holds a value out of range")
             folded = _from_nibbles(counts, coder.decode(_NIBBLES, int(counts.sum()) + len(counts)))
             bins[escaped] = np.where(folded % 2, -(folded + 1) // 2, folded // 2 + escapes[escaped])
         if coder.decode(_END) != _END_MARK or not coder.is_empty():
@@ -92,8 +94,6 @@ def _runs(indexes: Indexes) -> Iterator[tuple[int, int, int]]:
 
 def _to_nibbles(folded: NDArray[np.int64]) -> tuple[Symbols, Symbols]:
     """Non-negative int64 [n] -> nibbles needed less one, int32 [n]; the nibbles, int32, low first."""
-    if folded.max() >= 1 << 32:
-        raise CoderError(f"a symbol is too far out of range to be coded: {int(folded.max())}")
     digits = (folded[:, None] >> np.arange(0, 32, 4)) & 15  # [n, 8]
     counts = np.maximum(1, 8 - np.argmax(digits[:, ::-1] != 0, axis=1))
     counts[folded == 0] = 1

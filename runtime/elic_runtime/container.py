@@ -6,11 +6,15 @@ nothing is allocated from a number that the bytes at hand do not back.
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from elic_runtime.coders import CODER_NAMES, CODERS
 from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
+from elic_runtime.manifest import DOWNSAMPLING, MAX_SLICES
 from elic_runtime.tiles import TileGrid
 
 MAGIC = b"ELIC"
@@ -18,14 +22,11 @@ VERSION = 1
 SUFFIX = ".elic"
 FINGERPRINT_BYTES = 8
 
-MAX_PIXELS = 1 << 28
-"""Default cap on a file's declared pixels: 16384 x 16384, 805 MB decoded."""
-
-MAX_SLICES = 32
+MAX_PIXELS = 1 << 27
+"""Default cap on an image's pixels, and cap on a tile's: 16384 x 8192, 403 MB decoded."""
 
 ARITHMETIC = {"float": 0}
 _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
-_TILE_UNIT = 64
 
 _HEADER = struct.Struct("<4s4B8s2I2H")
 _CRC = struct.Struct("<I")
@@ -86,8 +87,8 @@ def serialize(container: Container) -> bytes:
         container.fingerprint,
         grid.width,
         grid.height,
-        grid.tile_width // _TILE_UNIT,
-        grid.tile_height // _TILE_UNIT,
+        grid.tile_width // DOWNSAMPLING,
+        grid.tile_height // DOWNSAMPLING,
     )
     parts = [_with_crc(header)]
     for tile in container.tiles:
@@ -97,13 +98,19 @@ def serialize(container: Container) -> bytes:
     return b"".join(parts)
 
 
-def parse(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
+def parse(
+    data: bytes, max_pixels: int = MAX_PIXELS, check: Callable[[Container, int], None] | None = None
+) -> Container:
     """Read a file and check every byte of it.
 
+    check: called with the header (a container without tiles) and the number of slices
+    before anything else is read; what it raises goes through.
     Raises FormatError (no `.elic` file, or fields out of bounds), TruncatedError, ChecksumError.
     """
     reader = _Reader(data)
     header, n_slices = _parse_header(reader, max_pixels)
+    if check is not None:
+        check(header, n_slices)
     if header.grid.tiles * (1 + n_slices) * _MIN_SECTION > reader.left:
         raise TruncatedError(f"the file ends early: {header.grid.tiles} tiles do not fit in {reader.left} bytes")
     tiles = tuple(_parse_tile(reader, n_slices) for _ in range(header.grid.tiles))
@@ -112,9 +119,9 @@ def parse(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
     return Container(header.coder, header.arithmetic, header.fingerprint, header.grid, tiles)
 
 
-def symbols_checksum(passes: Sequence[bytes]) -> int:
+def symbols_checksum(passes: Sequence[NDArray[np.int32]]) -> int:
     """CRC-32 over symbols as little-endian int32, pass after pass."""
-    return _chained_crc(passes)
+    return _chained_crc([symbols.astype("<i4").tobytes() for symbols in passes])
 
 
 def _with_crc(data: bytes) -> bytes:
@@ -171,6 +178,8 @@ class _Reader:
             raw += byte
             value |= (byte[0] & 0x7F) << shift
             if byte[0] < 0x80:
+                if raw != _pack_length(value):
+                    raise FormatError(f"{what} has a length that is not in its shortest form")
                 return value, raw
         raise FormatError(f"{what} has a length of more than {_MAX_LENGTH_BYTES} bytes")
 
@@ -190,9 +199,9 @@ def _parse_header(reader: _Reader, max_pixels: int) -> tuple[Container, int]:
         raise FormatError("the header names a coder, an arithmetic or a number of slices that do not exist")
     if 0 in (width, height, tile_width, tile_height) or width * height > max_pixels:
         raise FormatError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
-    grid = TileGrid(height, width, tile_height * _TILE_UNIT, tile_width * _TILE_UNIT)
-    if grid.tile_height * grid.tile_width > max_pixels:
-        raise FormatError(f"tiles of {grid.tile_width}x{grid.tile_height} are outside the limit of {max_pixels} pixels")
+    grid = TileGrid(height, width, tile_height * DOWNSAMPLING, tile_width * DOWNSAMPLING)
+    if grid.tile_height * grid.tile_width > MAX_PIXELS:
+        raise FormatError(f"tiles of {grid.tile_width}x{grid.tile_height} are outside the limit of {MAX_PIXELS} pixels")
     return Container(CODER_NAMES[coder], _ARITHMETIC_NAMES[arithmetic], fingerprint, grid, ()), n_slices
 
 

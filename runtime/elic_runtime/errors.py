@@ -6,7 +6,7 @@ class ElicError(Exception):
 
 
 class BundleError(ElicError):
-    """A bundle that is missing, incomplete, edited or of another format version."""
+    """A bundle that is missing, incomplete, edited, of another format version, or does not run."""
 
 
 class ImageError(ElicError):
@@ -34,7 +34,7 @@ class ChecksumError(ContainerError):
 
 
 class WrongBundleError(ContainerError):
-    """A whole file, written with another checkpoint, arithmetic, tile size or coder."""
+    """A whole file, written with another checkpoint, arithmetic or tile size."""
 
 
 class DesyncError(ContainerError):

@@ -1,6 +1,7 @@
 """Files on disk: digests, and writing that leaves either the whole file or none."""
 
 import contextlib
+import errno
 import hashlib
 import secrets
 from collections.abc import Iterator
@@ -20,7 +21,13 @@ def sha256_file(path: Path) -> str:
 
 @contextlib.contextmanager
 def partial_path(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` if the block ends well, and nothing if not."""
+    """A name beside `path` to write to; it becomes `path` if the block ends well, and nothing if not.
+
+    A link's target is written, not the link. Raises OSError for a device, pipe or folder.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:

@@ -1,13 +1,13 @@
 """Image files <-> uint8 RGB arrays."""
 
-import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
-from elic_runtime.container import SUFFIX
+from elic_runtime.container import MAX_PIXELS, SUFFIX
 from elic_runtime.errors import ImageError
 from elic_runtime.files import partial_path
 from elic_runtime.tiles import Image
@@ -15,51 +15,65 @@ from elic_runtime.tiles import Image
 READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 WRITABLE = (".png", ".bmp", ".tif", ".tiff", ".ppm")
 
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _EIGHT_BIT = ("1", "L", "P", "RGB", "YCbCr", "LA", "RGBA", "PA")
 
 
 def read_image(path: Path) -> Image:
     """Read a photograph as uint8 [H, W, 3], RGB, upright.
 
-    Grey becomes RGB, 16 bit is rounded to 8, palettes are looked up, EXIF orientation
-    is applied. Raises ImageError: unreadable; transparent (an opaque alpha channel is
-    dropped); CMYK, float and other modes that have no single meaning in RGB.
+    Grey becomes RGB, 16-bit grey is rounded to 8, palettes are looked up, EXIF
+    orientation is applied; of 16-bit RGB, Pillow reads the high bytes; colour profiles
+    are not applied. Raises ImageError: unreadable, too large, of several frames;
+    transparent (an opaque alpha channel is dropped); CMYK, float and other modes that
+    have no single meaning in RGB.
     """
     try:
-        with PillowImage.open(path) as file:
-            file.load()
-            picture = ImageOps.exif_transpose(file)
-            return _to_rgb(picture, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)  # MAX_PIXELS is the limit
+            with PillowImage.open(path, formats=_FORMATS) as file:
+                _check_header(file, path)
+                file.load()
+                return _to_rgb(ImageOps.exif_transpose(file), path, file.format)
+    except ImageError:
+        raise
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
+    except PillowImage.UnidentifiedImageError:
+        raise ImageError(f"{path}: no image of a known format ({', '.join(_FORMATS)})") from None
     except PillowImage.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}") from None
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        kind = "no image" if isinstance(error, PillowImage.UnidentifiedImageError) else "a damaged image"
-        raise ImageError(f"{path}: {kind} that can be read ({_first_line(error)})") from None
+    except Exception as error:  # decoders of damaged files raise whatever they come across
+        raise ImageError(f"{path}: cannot be read as an image: {' '.join(str(error).split())}") from None
 
 
-def _to_rgb(picture: PillowImage.Image, path: Path) -> Image:
-    if picture.mode in _SIXTEEN_BIT:
+def _check_header(file: PillowImage.Image, path: Path) -> None:
+    if file.width * file.height > MAX_PIXELS:
+        raise ImageError(f"{path}: {file.width}x{file.height} is outside the limit of {MAX_PIXELS} pixels")
+    # A JPEG of several pictures (MPO) is a photograph with its previews: the first one is meant.
+    if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:
+        raise ImageError(f"{path}: it has several frames: extract one first")
+
+
+def _to_rgb(picture: PillowImage.Image, path: Path, file_format: str | None) -> Image:
+    if picture.has_transparency_data:
+        # What a 16-bit grey's transparent level covers, Pillow cannot say.
+        opaque = picture.mode not in _SIXTEEN_BIT and (np.asarray(picture.convert("RGBA"))[:, :, 3] == 255).all()
+        if not opaque:
+            raise ImageError(f"{path}: it is transparent, which is not coded: flatten it first")
+    # Pillow calls some 16-bit formats "I"; elsewhere those are 32 bit of unknown range.
+    if picture.mode in _SIXTEEN_BIT or (picture.mode == "I" and file_format in ("PNG", "PPM")):
         samples = np.asarray(picture).astype(np.int64)
-        if samples.min() < 0 or samples.max() > 65535:
-            raise ImageError(f"{path}: its samples are outside of 16 bit")
         grey = ((samples * 255 + 32767) // 65535).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if picture.mode not in _EIGHT_BIT:
         raise ImageError(f"{path}: {picture.mode} pixels are not coded: convert it to RGB first")
-    if picture.has_transparency_data:
-        alpha = np.asarray(picture.convert("RGBA"))[:, :, 3]
-        if (alpha < 255).any():
-            raise ImageError(f"{path}: it is transparent, which is not coded: flatten it first")
     return np.asarray(picture.convert("RGB"))
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write uint8 [H, W, 3] as the lossless format that the name's ending says. Raises ImageError, OSError."""
-    if path.suffix.lower() not in WRITABLE:
-        raise ImageError(f"{path}: an output image ends in {', '.join(WRITABLE)}")
+    """Write uint8 [H, W, 3] as the lossless format of `WRITABLE` that the name ends in. Raises OSError."""
     with partial_path(path) as partial, partial.open("wb") as file:
         PillowImage.fromarray(image).save(file, format=PillowImage.registered_extensions()[path.suffix.lower()])
 
@@ -81,7 +95,3 @@ def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
     if not found:
         raise ImageError(f"{path}: no {what} in this folder")
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,78 +1,122 @@
-"""Facts about a file or a bundle, for `elic info`."""
+"""Facts about a file or a bundle, for `elic info`: as data for scripts, as lines for people."""
 
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from elic_runtime.bundle import Bundle
 from elic_runtime.container import parse
-from elic_runtime.errors import ContainerError, FormatError
-from elic_runtime.manifest import SubgraphInfo, TensorInfo
+from elic_runtime.errors import ContainerError
+from elic_runtime.manifest import SubgraphInfo
+
+Facts = dict[str, Any]
 
 
-def container_facts(path: Path) -> dict[str, Any]:
+def container_facts(path: Path) -> Facts:
     """What an `.elic` file says of itself; every byte is checked. Raises ContainerError, OSError."""
     data = path.read_bytes()
     try:
         container = parse(data)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
     except ContainerError as error:
         raise type(error)(f"{path}: {error}") from None
     grid = container.grid
-    pixels = grid.width * grid.height
     z = sum(tile.z.size for tile in container.tiles)
     slices = [sum(tile.slices[k].size for tile in container.tiles) for k in range(len(container.tiles[0].slices))]
     return {
         "file": str(path),
-        "image": f"{grid.width}x{grid.height} (width x height)",
+        "width": grid.width,
+        "height": grid.height,
         "bytes": len(data),
-        "bpp": round(8 * len(data) / pixels, 4),
-        "tiles": f"{grid.rows} x {grid.columns} of {grid.tile_height}x{grid.tile_width} (height x width)",
+        "bpp": round(8 * len(data) / (grid.width * grid.height), 4),
+        "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
         "coder": container.coder,
         "arithmetic": container.arithmetic,
         "fingerprint": container.fingerprint.hex(),
-        "checksums": "all good",
         "sections": [
-            {"section": name, "bytes": size, "share": f"{100 * size / len(data):.1f} %"}
-            for name, size in [
-                ("header and indexes", len(data) - z - sum(slices)),
-                ("z", z),
-                *((f"slice {k}", size) for k, size in enumerate(slices)),
-            ]
+            {"section": "header and indexes", "bytes": len(data) - z - sum(slices)},
+            {"section": "z", "bytes": z},
+            *({"section": f"slice {k}", "bytes": size} for k, size in enumerate(slices)),
         ],
     }
 
 
-def bundle_facts(folder: Path) -> dict[str, Any]:
+def print_container(facts: Facts, console: Console) -> None:
+    """Container facts as lines and a table."""
+    tiles = facts["tiles"]
+    _print_lines(
+        {
+            "file": facts["file"],
+            "image": f"{facts['width']}x{facts['height']} (width x height)",
+            "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
+            "tiles": f"{tiles['rows']} x {tiles['columns']} of {tiles['height']}x{tiles['width']} (height x width)",
+            "coder": facts["coder"],
+            "arithmetic": facts["arithmetic"],
+            "fingerprint": facts["fingerprint"],
+            "checksums": "all good",
+        },
+        console,
+    )
+    table = _table(section="left", bytes="right", share="right")
+    for section in facts["sections"]:
+        share = 100 * section["bytes"] / facts["bytes"]
+        table.add_row(section["section"], str(section["bytes"]), f"{share:.1f} %")
+    console.print(table)
+
+
+def bundle_facts(folder: Path) -> Facts:
     """What a bundle's manifest says, and which of its files are here and unchanged. Raises BundleError."""
     bundle = Bundle(folder)
-    manifest = bundle.manifest
-    model = manifest.model
-    return {
-        "bundle": str(folder),
-        "producer": manifest.producer,
-        "model": f"ELIC {model.variant}, N {model.N}, M {model.M}, slices {', '.join(map(str, model.groups))}",
-        "checkpoint": f"{manifest.checkpoint.name} (sha256 {manifest.checkpoint.sha256[:12]})",
-        "form": f"{manifest.form} {manifest.shape} (height x width)",
-        "opset": manifest.opset,
-        "rewrites": ", ".join(manifest.rewrites) or "none",
-        "precision": manifest.precision,
-        "arithmetic": manifest.arithmetic,
-        "fingerprint": manifest.fingerprint,
-        "subgraphs": [_subgraph_facts(bundle, name, info) for name, info in manifest.subgraphs.items()],
-    }
+    facts: Facts = bundle.manifest.model_dump(mode="json", exclude={"subgraphs", "entropy_tables"})
+    subgraphs = [_subgraph_facts(bundle, name, info) for name, info in bundle.manifest.subgraphs.items()]
+    return {"bundle": str(folder), **facts, "subgraphs": subgraphs}
 
 
-def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> dict[str, str]:
-    size = f"{bundle.graph_path(name).stat().st_size / 1e6:.1f}" if bundle.has(name) else "absent"
-    return {
-        "subgraph": name,
-        "MB": size,
-        "inputs": _tensor_facts(info.inputs),
-        "outputs": _tensor_facts(info.outputs),
-    }
+def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
+    """`bytes` is None where the file is absent: halves of a bundle ship separately."""
+    size = bundle.graph_path(name).stat().st_size if bundle.has(name) else None
+    return {"subgraph": name, "bytes": size, **info.model_dump(mode="json", exclude={"file", "sha256"})}
 
 
-def _tensor_facts(tensors: tuple[TensorInfo, ...]) -> str:
+def print_bundle(facts: Facts, console: Console) -> None:
+    """Bundle facts as lines and a table."""
+    model, checkpoint, shape = facts["model"], facts["checkpoint"], facts["shape"]
+    slices = ", ".join(map(str, model["groups"]))
+    _print_lines(
+        {
+            "bundle": facts["bundle"],
+            "producer": facts["producer"],
+            "model": f"ELIC {model['variant']}, N {model['N']}, M {model['M']}, slices {slices}",
+            "checkpoint": f"{checkpoint['name']} (sha256 {checkpoint['sha256'][:12]})",
+            "form": f"{facts['form']} {shape['height']}x{shape['width']} (height x width)",
+            "opset": facts["opset"],
+            "rewrites": ", ".join(facts["rewrites"]) or "none",
+            "precision": facts["precision"],
+            "arithmetic": facts["arithmetic"],
+            "fingerprint": facts["fingerprint"],
+        },
+        console,
+    )
+    table = _table(subgraph="left", MB="right", inputs="left", outputs="left")
+    for graph in facts["subgraphs"]:
+        size = "absent" if graph["bytes"] is None else f"{graph['bytes'] / 1e6:.1f}"
+        table.add_row(graph["subgraph"], size, _tensors(graph["inputs"]), _tensors(graph["outputs"]))
+    console.print(table)
+
+
+def _tensors(tensors: list[Facts]) -> str:
     """One a line: x 1x3x512x512"""
-    return "\n".join(f"{t.name} {'x'.join(map(str, t.shape))}" for t in tensors)
+    return "\n".join(f"{t['name']} {'x'.join(map(str, t['shape']))}" for t in tensors)
+
+
+def _print_lines(lines: Facts, console: Console) -> None:
+    for name, value in lines.items():
+        console.print(f"{name}  {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(**columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name, justify in columns.items():
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    return table

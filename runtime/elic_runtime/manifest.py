@@ -3,7 +3,7 @@
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from elic_runtime.errors import BundleError
 
@@ -13,8 +13,7 @@ TABLES_NAME = "entropy_tables.npz"
 DOWNSAMPLING = 64
 """Heights and widths are multiples of this: pixels per position of z."""
 
-LATENT_STRIDE = 16
-"""Pixels per position of y."""
+MAX_SLICES = 32
 
 
 def _plain_name(name: str) -> str:
@@ -54,6 +53,16 @@ class ModelInfo(_Record):
     groups: tuple[Size, ...]
     anchor_parity: Literal[0, 1]
     context_slices: tuple[tuple[int, ...], ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> "ModelInfo":
+        if sum(self.groups) != self.M or len(self.groups) > MAX_SLICES:
+            raise ValueError(f"groups do not make up M = {self.M}, or are more than {MAX_SLICES}")
+        if len(self.context_slices) != len(self.groups):
+            raise ValueError("context_slices does not list every slice")
+        if any(not 0 <= i < k for k, read in enumerate(self.context_slices) for i in read):
+            raise ValueError("context_slices names a slice that is not decoded yet")
+        return self
 
 
 class CheckpointInfo(_Record):
@@ -119,6 +128,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_NAME
     try:
         text = path.read_bytes()
+    except PermissionError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     except OSError:
         raise BundleError(
             f"{folder}: no bundle here ({MANIFEST_NAME} not found): export one with elic-export"
@@ -126,6 +137,11 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BundleError(f"{path}: {where}: {first['msg']}") from None
+        raise BundleError(f"{path}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, as one line: where it is, and what."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {first['msg']}"

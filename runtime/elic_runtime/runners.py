@@ -55,9 +55,15 @@ def onnxruntime_factory(
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise BundleError(f"{graph}: ONNX Runtime cannot load {name}: {error}") from None
         names = [output.name for output in info.outputs]
+        for declared, found in ((info.inputs, session.get_inputs()), (info.outputs, session.get_outputs())):
+            if [(t.name, list(t.shape)) for t in declared] != [(t.name, t.shape) for t in found]:
+                raise BundleError(f"{graph}: its inputs and outputs are not those that the manifest states")
 
         def run(inputs: Arrays) -> Arrays:
-            return dict(zip(names, session.run(names, inputs), strict=True))
+            try:
+                return dict(zip(names, session.run(names, inputs), strict=True))
+            except Exception as error:
+                raise BundleError(f"ONNX Runtime cannot run {name}: {' '.join(str(error).split())}") from None
 
         return run
 

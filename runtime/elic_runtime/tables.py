@@ -2,15 +2,25 @@
 
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elic_runtime.errors import BundleError
+from elic_runtime.errors import BundleError, CoderError
 
 PRECISION = 16
 """Bits of a quantized CDF: every one ends at 2**16 (CompressAI's rANS)."""
+
+NIBBLE_BITS = 4
+MAX_NIBBLES = 7
+"""How far out of its row's range a symbol may be: folded, below 2**28. CompressAI's encoder
+does not return from more: it shifts a 32-bit value by 32."""
+
+MAX_OFFSET = 1 << 20
+MAX_BYTES = 64 << 20
+"""Bounds that no model comes near: of a row's first value, and of the tables' file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +55,36 @@ class CdfTables:
         Returns bins [n], escapes included; which are escaped, bool [n]; and for those,
         how far out of range they are, folded to be non-negative as CompressAI does:
         2 x for x at or above the range's end, -2 x - 1 for x below its start.
+        Raises CoderError for a symbol that is more than `MAX_NIBBLES` out of range.
         """
         values = symbols.astype(np.int64) - self.offsets[rows]
         escapes = self.escapes[rows]
         escaped = (values < 0) | (values >= escapes)
         excess = values[escaped]
         folded = np.where(excess < 0, -2 * excess - 1, 2 * (excess - escapes[escaped]))
+        if folded.size and folded.max() >= 1 << NIBBLE_BITS * MAX_NIBBLES:
+            raise CoderError(f"a symbol is too far out of range to be coded: {int(folded.max())}")
         return np.where(escaped, escapes, values), escaped, folded
+
+    @cached_property
+    def rows(self) -> list[list[int]]:
+        """Each row as a list, for coders in plain Python."""
+        return [self.cdfs[i, :length].tolist() for i, length in enumerate(self.lengths)]
 
     def check(self, name: str) -> None:
         """Raises BundleError unless every row is a distribution."""
-        n, longest = self.cdfs.shape if self.cdfs.ndim == 2 else (0, 0)
-        whole = n > 0 and self.lengths.shape == (n,) and self.offsets.shape == (n,)
-        if not whole or self.lengths.min() < 3 or self.lengths.max() > longest:
+        for array, ndim in ((self.cdfs, 2), (self.lengths, 1), (self.offsets, 1)):
+            if array.dtype != np.int32 or array.ndim != ndim:
+                raise BundleError(f"entropy tables: an array of {name} is {array.dtype} with {array.ndim} axes")
+        n, longest = self.cdfs.shape
+        if not n or self.lengths.shape != (n,) or self.offsets.shape != (n,):
             raise BundleError(f"entropy tables: the shapes of {name} do not fit together")
+        if (
+            self.lengths.min() < 3
+            or self.lengths.max() > longest
+            or np.abs(self.offsets.astype(np.int64)).max() > MAX_OFFSET
+        ):
+            raise BundleError(f"entropy tables: a length or an offset of {name} is out of bounds")
         for i in range(n):
             row = self.cdfs[i, : self.lengths[i]]
             if row[0] != 0 or row[-1] != 1 << PRECISION or (np.diff(row) <= 0).any():
@@ -90,6 +116,21 @@ class EntropyTables:
         bounded = np.maximum(scales, self.scale_bound)
         return np.searchsorted(self.scale_table[:-1], bounded).astype(np.uint8)
 
+    def check(self) -> None:
+        """Raises BundleError unless all of it can code."""
+        self.y.check("y")
+        self.z.check("z")
+        levels = len(self.y.lengths)
+        for name, array, shape in (
+            ("scale_table", self.scale_table, (levels,)),
+            ("scale_bound", self.scale_bound, ()),
+            ("medians", self.medians, (len(self.z.lengths),)),
+        ):
+            if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
+                raise BundleError(f"entropy tables: {name} is not float32 {list(shape)} of finite values")
+        if levels > 256 or (np.diff(self.scale_table) <= 0).any():
+            raise BundleError("entropy tables: the scale table does not ascend, or has more than 256 levels")
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The content of `entropy_tables.npz`, by name."""
         return {
@@ -106,18 +147,20 @@ class EntropyTables:
 
 
 def read_tables(path: Path) -> EntropyTables:
-    """Read `entropy_tables.npz`. Raises BundleError if it is damaged or inconsistent."""
+    """Read `entropy_tables.npz`. Raises BundleError if it is damaged, too large or inconsistent."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise BundleError(f"{path}: larger than entropy tables are")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         y, z = (CdfTables(*(arrays[f"{name}_{part}"] for part in ("cdfs", "lengths", "offsets"))) for name in "yz")
-        tables = EntropyTables(y, z, arrays["scale_table"], np.float32(arrays["scale_bound"]), arrays["medians"])
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: no entropy tables: {error}") from None
-    y.check("y")
-    z.check("z")
-    if len(tables.scale_table) > 256 or (np.diff(tables.scale_table) <= 0).any():
-        raise BundleError(f"{path}: the scale table does not ascend")
+        tables = EntropyTables(y, z, arrays["scale_table"], arrays["scale_bound"][()], arrays["medians"])
+    except BundleError:
+        raise
+    except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own
+        raise BundleError(f"{path}: no entropy tables: {' '.join(str(error).split())}") from None
+    tables.check()
     return tables
 
 

@@ -1,6 +1,7 @@
 import shutil
 
 import onnx
+import onnxsim
 import pytest
 import torch
 from elic_export.bundle import entropy_tables, export_bundle, fingerprint
@@ -10,7 +11,7 @@ from elic_export.export import export_graph
 from elic_export.graphs import declare
 from elic_export.operators import STATIC_FORBIDDEN
 from elic_export.parity import measure_parity
-from elic_models import load_checkpoint
+from elic_models import default_checkpoint, load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image
 from elic_runtime.manifest import Shape
@@ -128,8 +129,47 @@ def test_a_failing_export_keeps_the_earlier_bundle(checkpoint, config, bundle_pa
     assert Bundle(tmp_path / "bundle").graph_path("g_s").is_file()
 
 
-def test_other_folders_are_not_replaced(checkpoint, config, tmp_path):
+def test_other_folders_are_not_replaced(checkpoint, config, bundle_path, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
+    for manifest in (None, '{"name": "a web app"}', (bundle_path / "manifest.json").read_text()):
+        if manifest is not None:
+            (tmp_path / "manifest.json").write_text(manifest)
+        with pytest.raises(ExportError, match="is no bundle"):
+            export_bundle(checkpoint, config, tmp_path)
+        assert (tmp_path / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ExportError, match="is no bundle"):
-        export_bundle(checkpoint, config, tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+        export_bundle(checkpoint, config, tmp_path / "thesis.txt")
+
+
+def test_an_earlier_bundle_is_replaced(checkpoint, config, bundle_path, tmp_path):
+    shutil.copytree(bundle_path, tmp_path / "bundle")
+    (tmp_path / "bundle/parity.json").write_text("{}")
+    small = config.model_copy(update={"shape": Shape(height=64, width=64)})
+    export_bundle(checkpoint, small, tmp_path / "bundle")
+    assert str(Bundle(tmp_path / "bundle").manifest.shape) == "64x64"
+    assert not (tmp_path / "bundle/parity.json").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_stored_tables_that_cannot_code_are_not_exported(config, tmp_path):
+    broken = load_checkpoint(default_checkpoint())
+    broken.model.gaussian_conditional._quantized_cdf.zero_()
+    with pytest.raises(ExportError, match="cannot code: entropy tables: row 0 of y is no distribution"):
+        export_bundle(broken, config, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_computes_something_else_is_not_exported(checkpoint, config, monkeypatch):
+    """What a wrong simplification would do, made certain: one weight of the graph differs."""
+    simplify = onnxsim.simplify
+
+    def spoil(graph):
+        simplified, same = simplify(graph)
+        bias = simplified.graph.initializer[-1]
+        array = onnx.numpy_helper.to_array(bias) + 0.5
+        bias.CopyFrom(onnx.numpy_helper.from_array(array, bias.name))
+        return simplified, same
+
+    monkeypatch.setattr(onnxsim, "simplify", spoil)
+    with pytest.raises(ExportError, match="h_a: z is off PyTorch's by"):
+        export_graph(declared(checkpoint, "h_a"), checkpoint.model, config)

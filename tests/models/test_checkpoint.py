@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from elic_models import CheckpointError, default_checkpoint, load_checkpoint
@@ -92,6 +93,18 @@ def broken(tensors, change):
         (lambda t: t.update({"g_s.14.bias": torch.full((3,), float("nan"))}), "not finite"),
         (lambda t: [t.pop(f"{n}.0.0.weight") for n in ("cc_transforms", "ParamAggregation")], "known layout"),
         (lambda t: t.pop("context_prediction.4.weight"), "cannot tell the widths"),
+        (lambda t: t.update({"g_a.0.weight": torch.tensor(1.0)}), "cannot tell the widths"),
+        (lambda t: t.update({"h_a.0.weight": torch.ones(3)}), "cannot tell the widths"),
+        (lambda t: t.update({"g_a.0.weight": torch.ones(2000, 3, 5, 5)}), "N = 2000 .* outside"),
+        (lambda t: t.update({"h_s.4.bias": torch.zeros(640, dtype=torch.bool)}), "which no weight is"),
+        (lambda t: t.update({"h_s.4.bias": torch.zeros(640, dtype=torch.complex64)}), "which no weight is"),
+        (
+            lambda t: t.update({"entropy_bottleneck.target": torch.zeros(4)}),
+            r"1 misshapen \(entropy_bottleneck\.target",
+        ),
+        (lambda t: t.update({"module.g_a.0.bias": torch.zeros(192)}), "there twice"),
+        (lambda t: t.update({"entropy_bottleneck._matrix0": torch.zeros(192, 3, 1)}), "there twice"),
+        (lambda t: t.update({"context_prediction.0.mask": torch.ones(1)}), "not the checkerboard"),
         (lambda t: t.update({"context_prediction.0.mask": torch.ones(32, 16, 5, 5)}), "not the checkerboard"),
     ],
 )
@@ -130,7 +143,22 @@ def test_truncated_files_are_refused(tensors, tmp_path, name, keep):
     assert "\n" not in str(error.value)
 
 
+def test_mutated_pickles_are_refused_in_one_line(tmp_path):
+    """The old format, whose damage torch reports in many ways; none may get through."""
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": {"a": torch.zeros(3)}}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(content), 300):
+        path.write_bytes(content[:at] + bytes([rng.integers(256)]) + content[at + 1 :])
+        with pytest.raises(CheckpointError) as error:
+            load_checkpoint(path)
+        assert "\n" not in str(error.value)
+
+
 def test_other_files_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="a folder"):
+        load_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "nothing.pth")
     (tmp_path / "model.onnx").write_bytes(b"x")

@@ -193,6 +193,11 @@ def test_other_arrays_are_refused(codec, image):
         codec.compress(image)
 
 
+def test_a_cap_below_a_tile_still_reads_what_it_wrote(bundle_path, cat):
+    capped = Codec.load(bundle_path, max_pixels=2500)
+    assert capped.decompress(capped.compress(cat[:50, :50])).shape == (50, 50, 3)
+
+
 def test_the_cap_on_pixels_holds_both_ways(bundle_path, coded, cat):
     capped = Codec.load(bundle_path, max_pixels=128 * 192)
     with pytest.raises(ImageError, match="outside the limit"):
@@ -234,6 +239,30 @@ def test_other_manifests_are_refused(copy, tmp_path):
         Codec.load(copy)
     (copy / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match="Invalid JSON"):
+        Codec.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": [16, 16, 32, 64]}, "do not make up M"),
+        ({"groups": [16, 16, 32, 64, 191]}, "do not make up M"),
+        ({"context_slices": []}, "does not list every slice"),
+        ({"context_slices": [[], [0], [0, 1], [0, 2], [0, 4]]}, "not decoded yet"),
+    ],
+)
+def test_wiring_that_cannot_be_walked_is_refused(copy, change, message):
+    model = json.loads((copy / "manifest.json").read_text())["model"]
+    edit(copy, model=model | change)
+    with pytest.raises(BundleError, match=message):
+        Codec.load(copy)
+
+
+def test_a_graph_in_the_place_of_another_is_refused(copy):
+    content = json.loads((copy / "manifest.json").read_text())
+    content["subgraphs"]["h_s"] |= {n: content["subgraphs"]["g_s"][n] for n in ("file", "sha256")}
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="not those that the manifest states"):
         Codec.load(copy)
 
 

@@ -94,7 +94,7 @@ def hostile_header(version=1, coder=0, arithmetic=0, slices=5, width=64, height=
         ({"width": 2**32 - 1, "height": 2**32 - 1}, "outside the limit"),
         ({"tile_width": 0}, "outside the limit"),
         ({"tile_width": 65535, "tile_height": 65535}, "outside the limit"),
-        ({"width": 2**14, "height": 2**14}, "65536 tiles do not fit in"),
+        ({"width": 2**13, "height": 2**14}, "32768 tiles do not fit in"),
     ],
 )
 def test_hostile_headers_are_refused_before_anything_is_allocated(fields, message):
@@ -112,6 +112,8 @@ def test_the_cap_on_pixels_is_the_callers():
 def test_a_length_of_too_many_bytes_is_refused():
     with pytest.raises(FormatError, match="more than 5 bytes"):
         parse(hostile_header() + b"\xff" * 500)
+    with pytest.raises(FormatError, match="not in its shortest form"):
+        parse(hostile_header() + b"\x80\x00" + b"\0" * 500)
 
 
 def test_messages_tell_damage_from_other_files():

@@ -58,5 +58,36 @@ def test_rows_that_are_no_distribution_are_refused(row):
 @pytest.mark.parametrize("lengths", [[2], [5], [4, 4], []])
 def test_lengths_that_do_not_fit_are_refused(lengths):
     cdfs = np.array([[0, 5, 9, 65536]], np.int32)
-    with pytest.raises(BundleError, match="do not fit together"):
+    with pytest.raises(BundleError, match=r"do not fit together|out of bounds"):
         CdfTables(cdfs, np.array(lengths, np.int32), np.array([0], np.int32)).check("y")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"y_lengths": np.ones(64)},
+        {"y_offsets": np.full(64, 2**31 - 1, np.int32)},
+        {"y_cdfs": np.zeros(5, np.int32)},
+        {"scale_table": np.float32(1)},
+        {"scale_table": np.full(64, np.nan, np.float32)},
+        {"scale_table": np.linspace(9, 1, 64, dtype=np.float32)},
+        {"scale_bound": np.zeros(2, np.float32)},
+        {"medians": np.zeros(191, np.float32)},
+        {"medians": np.zeros(192)},
+        {"medians": np.full(192, np.inf, np.float32)},
+        {"medians": np.array(["a"] * 192)},
+    ],
+    ids=lambda change: " ".join(f"{n} {a.dtype} {a.shape}" for n, a in change.items()),
+)
+def test_arrays_that_cannot_code_are_refused(tables, tmp_path, change):
+    np.savez(tmp_path / "tables.npz", **tables.arrays() | change)
+    with pytest.raises(BundleError, match="entropy tables") as error:
+        read_tables(tmp_path / "tables.npz")
+    assert "\n" not in str(error.value)
+
+
+def test_a_zip_that_declares_more_than_tables_hold_is_refused(tmp_path):
+    path = tmp_path / "tables.npz"
+    np.savez_compressed(path, y_cdfs=np.zeros(20_000_000, np.int32))
+    with pytest.raises(BundleError, match="larger than entropy tables are"):
+        read_tables(path)
