@@ -3,7 +3,6 @@
 from importlib.resources import files
 
 from jinja2 import Environment, select_autoescape
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -27,8 +26,8 @@ def print_report(report: Report, console: Console) -> None:
             f"{s.psnr_db:.1f}",
         )
     images = _table(
-        "Images: bits per pixel by likelihoods, of PyTorch's streams, of the file; PSNR in dB;\n"
-        "bytes of all streams; steps of 1/255 between the two decoded pictures",
+        "Images: bpp by likelihoods, of PyTorch's streams, of the file; PSNR in dB;\n"
+        "bytes of the streams; 8-bit steps between the decoded pictures",
         *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file", "steps"),
     )
     for i in report.images:
@@ -48,16 +47,16 @@ def print_report(report: Report, console: Console) -> None:
         verdict = "[green]pass[/]" if f.passed else "[bold red]FAIL[/]"
         verdicts.add_row(f.question, f"{f.measured:.2e}", f"{f.threshold:.1e}", escape(f.worst), verdict)
     passes = _table(
-        "Passes: symbols, and how many differ from PyTorch's", "pass", "symbols", "indexes", "symbols differ"
+        "Passes: what differs from PyTorch", "pass", "symbols", "scale indexes differing", "symbols differing"
     )
     for p in report.passes:
         passes.add_row(f"{p.slice} {p.half}", str(p.symbols), str(p.differing_indexes), str(p.differing_symbols))
     for table in (graphs, passes, images, verdicts):
-        console.print(table)
+        console.print(table, "")
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         names = column in ("subgraph", "tensor", "pass", "image", "question")
         table.add_column(column, justify="left" if names else "right", no_wrap=names)
