@@ -19,6 +19,17 @@ from elic_runtime.manifest import Shape
 PHOTOS = Path(skimage.__file__).parent / "data"
 
 
+SLOW = ("checkpoint", "bundle_path", "folder", "edge")
+"""Fixtures that load, export or install: tests that need them come last, in this order."""
+
+
+def pytest_collection_modifyitems(items):
+    def slowest(item):
+        return max((i + 1 for i, name in enumerate(SLOW) if name in item.fixturenames), default=0)
+
+    items.sort(key=slowest)
+
+
 @pytest.fixture(scope="session")
 def photos() -> Path:
     """The folder of scikit-image's photographs."""

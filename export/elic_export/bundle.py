@@ -90,9 +90,9 @@ def _replace(out: Path, partial: Path) -> None:
         partial.rename(out)
     except OSError:
         old.rename(out)
+        old.parent.rmdir()
         raise
-    finally:
-        shutil.rmtree(old.parent)
+    shutil.rmtree(old.parent)
 
 
 def _fill(checkpoint: Checkpoint, config: ExportConfig, folder: Path, progress: Progress) -> Manifest:

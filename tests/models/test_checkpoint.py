@@ -116,6 +116,12 @@ def test_what_does_not_fit_is_listed(tensors, tmp_path, change, message):
     assert "\n" not in str(error.value)
 
 
+def test_without_a_checkout_the_error_says_how_to_pass_one(monkeypatch):
+    monkeypatch.setattr("elic_models.checkpoint.__file__", "/usr/lib/site-packages/elic_models/checkpoint.py")
+    with pytest.raises(CheckpointError, match="pass --checkpoint PATH"):
+        default_checkpoint()
+
+
 class Bomb:
     def __reduce__(self):
         return (print, ("this must not run",))
