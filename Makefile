@@ -14,10 +14,12 @@ CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 help:
 	@echo "make demo           set up, export, round-trip a photograph, print the proof"
-	@echo "make export-static  the embedded checkpoint (or CHECKPOINT=...) to $(BUNDLE)"
+	@echo "make export-static  the checkpoint to $(BUNDLE)"
 	@echo "make parity         hold $(BUNDLE) against PyTorch (IMAGES=file or folder)"
 	@echo "make bench          time the runtime and PyTorch side by side"
 	@echo "make test, lint     what CI runs"
+	@echo "make clean          remove build/"
+	@echo "CHECKPOINT=... takes your own checkpoint, PYTHON=... another Python (3.10 to 3.12)"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
@@ -35,7 +37,7 @@ demo: $(READY) $(PHOTO) export-static
 	$(BIN)/elic compress $(PHOTO) build/astronaut.elic --bundle $(BUNDLE)
 	$(BIN)/elic decompress build/astronaut.elic build/astronaut.png --bundle $(BUNDLE)
 	$(BIN)/elic info build/astronaut.elic
-	$(BIN)/elic-export parity $(BUNDLE) --images $(PHOTO)
+	$(BIN)/elic-export parity $(BUNDLE) --images $(PHOTO) $(CHECKPOINT_OPTION)
 
 export-static: $(READY)
 	$(BIN)/elic-export static --config deploy_configs/static-512x512.yaml --out $(BUNDLE) $(CHECKPOINT_OPTION)

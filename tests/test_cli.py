@@ -94,6 +94,8 @@ def test_a_folder_does_not_replace_its_own_pictures(photo, bundle_path, tmp_path
     assert elic("compress", tmp_path, tmp_path, "--bundle", bundle_path).exit_code == 0
     assert refused(elic("decompress", tmp_path, tmp_path, "--bundle", bundle_path), "cat.png: is there already")
     assert photo.read_bytes() == before
+    assert elic("decompress", tmp_path, tmp_path, "--bundle", bundle_path, "--force").exit_code == 0
+    assert photo.read_bytes() != before
 
 
 def test_links_are_followed_and_devices_left_alone(photo, bundle_path, tmp_path):
@@ -104,6 +106,19 @@ def test_links_are_followed_and_devices_left_alone(photo, bundle_path, tmp_path)
     os.mkfifo(tmp_path / "pipe.elic")
     assert refused(elic("compress", photo, tmp_path / "pipe.elic", "--bundle", bundle_path), "not a regular file")
     assert (tmp_path / "pipe.elic").is_fifo()
+
+
+def test_links_in_a_circle(photo, bundle_path, tmp_path):
+    (tmp_path / "loop.elic").symlink_to(tmp_path / "loop.elic")
+    run = elic("compress", photo, tmp_path / "loop.elic", "--bundle", bundle_path)
+    assert run.exit_code == 2
+    assert run.stderr.count("\n") == 1
+
+
+def test_info_notices_tables_that_were_changed(bundle_path, tmp_path):
+    copy = shutil.copytree(bundle_path, tmp_path / "bundle")
+    (copy / "entropy_tables.npz").unlink()
+    assert refused(elic("info", copy), "entropy_tables.npz: missing")
 
 
 def test_names_with_brackets_are_names(photo, coded, bundle_path, tmp_path):
@@ -199,6 +214,7 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
 
 
 def test_help_says_what_each_command_is_for():
+    assert "deploy_configs/static-512x512.yaml" in " ".join(elic_export("static", "--help").stdout.split())
     for run, words in [
         (elic("--help"), ["compress", "decompress", "info"]),
         (elic("compress", "--help"), ["--bundle", "--coder", "--json"]),
@@ -221,3 +237,7 @@ def test_bench_times_both_sides(bundle_path, photo):
         assert 0 < result[stage]["outside_subgraphs_ms"] < 1000 * result[stage]["best_seconds"]["bundle"]
     assert result["peak_mb"]["bundle"] > 50
     assert refused(elic_export("bench", bundle_path.parent, "--image", photo, "--rounds", "1"), "no bundle here")
+    other = photo.with_name("other.safetensors")
+    other.write_bytes(b"not what was exported")
+    run = elic_export("bench", bundle_path, "--image", photo, "--checkpoint", other)
+    assert refused(run, "exported from another checkpoint")

@@ -1,11 +1,12 @@
 """PyTorch and the bundle side by side: time in turns, peak memory apart.
 
 Each side is a process of its own, so that neither's threads nor memory are the
-other's; they take turns, so that a busy machine slows both. Imports of either side
-stay inside its process.
+other's; they take turns, so that a busy machine slows both. Nothing of either side is
+imported at the top: a process holds its own side only.
 """
 
 import multiprocessing
+import re
 import resource
 import statistics
 import time
@@ -14,7 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from elic_runtime.images import read_image
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,6 +27,7 @@ SIDES = ("pytorch", "bundle")
 STAGES = ("compress", "decompress")
 
 Timing = dict[str, float]
+Pixels = NDArray[np.uint8]
 Result = dict[str, Any]
 
 
@@ -35,12 +38,18 @@ def run_benchmark(bundle: Path, checkpoint: Path, image: Path, threads: int, rou
     outside of its subgraphs, and peak memory of each process in MB.
     Raises ExportError, ElicError for input that either side refuses.
     """
-    read_image(image)
+    from elic_runtime.bundle import Bundle
+    from elic_runtime.files import sha256_file
+    from elic_runtime.images import read_image
+
+    pixels = read_image(image)
+    if Bundle(bundle).manifest.checkpoint.sha256 != sha256_file(checkpoint):
+        raise ExportError(f"{bundle}: exported from another checkpoint: pass it with --checkpoint")
     context = multiprocessing.get_context("spawn")
     workers = []
     for work, path in ((_pytorch_side, checkpoint), (_bundle_side, bundle)):
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, work, path, image, threads), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, work, path, pixels, threads), daemon=True)
         process.start()
         workers.append((process, ours))
     try:
@@ -68,33 +77,47 @@ def _receive(pipe: Connection) -> Timing:
 
 
 def _serve(
-    pipe: Connection, side: Callable[[Path, Path, int], Callable[[], Timing]], path: Path, image: Path, threads: int
+    pipe: Connection,
+    side: Callable[[Path, Pixels, int], Callable[[], Timing]],
+    path: Path,
+    pixels: Pixels,
+    threads: int,
 ) -> None:
     """A process's loop: load, warm up, then one timing per message."""
     try:
-        run = side(path, image, threads)
+        run = side(path, pixels, threads)
         run()
     except Exception as error:  # whatever it is, the parent says it
-        pipe.send(f"{path}: {error}")
+        pipe.send(str(error) if str(path) in str(error) else f"{path}: {error}")
         return
     while True:
-        pipe.send(run() | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+        pipe.send(run() | {"peak_mb": _peak_mb()})
         pipe.recv()
 
 
-def _pytorch_side(checkpoint: Path, image: Path, threads: int) -> Callable[[], Timing]:
+def _peak_mb() -> float:
+    """Peak resident memory of this process. Linux's ru_maxrss would begin at its parent's."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _pytorch_side(checkpoint: Path, pixels: Pixels, threads: int) -> Callable[[], Timing]:
     import torch
     from elic_models import load_checkpoint
     from torch.nn.functional import pad
 
     torch.set_num_threads(threads)
     model = load_checkpoint(checkpoint).model
-    pixels = torch.from_numpy(read_image(image).copy())
+    image = torch.from_numpy(pixels.copy())
 
     @torch.inference_mode()
     def run() -> Timing:
         start = time.perf_counter()
-        x = pixels.permute(2, 0, 1)[None].float() / 255
+        x = image.permute(2, 0, 1)[None].float() / 255
         x = pad(x, (0, -x.shape[3] % 64, 0, -x.shape[2] % 64), mode="replicate")
         coded = model.compress(x)
         middle = time.perf_counter()
@@ -105,7 +128,7 @@ def _pytorch_side(checkpoint: Path, image: Path, threads: int) -> Callable[[], T
     return run
 
 
-def _bundle_side(bundle: Path, image: Path, threads: int) -> Callable[[], Timing]:
+def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Timing]:
     from elic_runtime import Codec
     from elic_runtime.manifest import SubgraphInfo
     from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
@@ -126,7 +149,6 @@ def _bundle_side(bundle: Path, image: Path, threads: int) -> Callable[[], Timing
         return run_graph
 
     codec = Codec.load(bundle, runner=timed)
-    pixels = read_image(image)
     stages: dict[str, Callable[[Any], Any]] = {"compress": codec.compress, "decompress": codec.decompress}
 
     def run() -> Timing:

@@ -46,6 +46,9 @@ def export_bundle(checkpoint: Checkpoint, config: ExportConfig, out: Path, progr
     An earlier bundle there is replaced, once the new one is whole; on an error nothing
     of the new one is left. Raises ExportError: `out` is something else than a bundle.
     """
+    out = out.resolve()
+    if out.is_mount() or out == Path.cwd():
+        raise ExportError(f"{out}: cannot be replaced as a whole: name a folder in it with --out")
     if out.exists() and not _is_bundle(out):
         raise ExportError(f"{out}: exists and is no bundle: choose another --out, or remove it")
     try:
@@ -85,12 +88,16 @@ def _replace(out: Path, partial: Path) -> None:
         partial.rename(out)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent)) / out.name
-    out.rename(old)
     try:
-        partial.rename(out)
+        out.rename(old)
+        try:
+            partial.rename(out)
+        except OSError:
+            old.rename(out)
+            raise
     except OSError:
-        old.rename(out)
-        old.parent.rmdir()
+        if not old.exists():
+            old.parent.rmdir()
         raise
     shutil.rmtree(old.parent)
 

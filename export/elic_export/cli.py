@@ -24,7 +24,9 @@ app = typer.Typer(
 
 CheckpointOption = Annotated[
     Path | None,
-    typer.Option("--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar). [default: the embedded one]"),
+    typer.Option(
+        "--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar, .pt).", show_default="the embedded one"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
 
@@ -33,11 +35,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON in
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def static(
     config: Annotated[
-        Path | None, typer.Option("--config", help="What to export. [default: deploy_configs/static-512x512.yaml]")
+        Path | None, typer.Option("--config", help="What to export.", show_default="deploy_configs/static-512x512.yaml")
     ] = None,
     checkpoint: CheckpointOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the bundle. [default: build/static-HEIGHTxWIDTH]")
+        Path | None, typer.Option("--out", help="Folder of the bundle.", show_default="build/static-HEIGHTxWIDTH")
     ] = None,
     shape: Annotated[
         str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
@@ -75,7 +77,8 @@ def parity(
     images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
     checkpoint: CheckpointOption = None,
     thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", help="What is accepted. [default: deploy_configs/thresholds.yaml]")
+        Path | None,
+        typer.Option("--thresholds", help="What is accepted.", show_default="deploy_configs/thresholds.yaml"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

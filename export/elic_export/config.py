@@ -136,6 +136,8 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{path}:{key.start_mark.line + 1}: a key is no plain word")
             if key.value in seen:
                 raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice")
             seen.add(key.value)

@@ -22,6 +22,11 @@ from elic_models.keys import checkpoint_key, detect_variant, normalize_keys, rea
 
 DEFAULT_NAME = "elic_chandelier_lambda0150.safetensors"
 
+DTYPES = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+)
+
 SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt")
 
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
@@ -107,7 +112,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     for name, value in content.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise CheckpointError(f"{path}: {str(name)!r} is not a plain tensor")
-        if value.is_complex() or value.dtype == torch.bool:
+        if value.dtype not in DTYPES:
             raise CheckpointError(f"{path}: {str(name)!r} holds {value.dtype}, which no weight is")
     return {str(name): value for name, value in content.items()}
 

@@ -22,6 +22,7 @@ app = typer.Typer(
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the exported bundle.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0: one per core.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what a folder of outputs holds.")]
 Facts = dict[str, Any]
 
 
@@ -33,18 +34,19 @@ def compress(
     bundle: BundleOption,
     coder: Annotated[str, typer.Option(help="Entropy coder: constriction, or compressai.")] = "constriction",
     threads: ThreadsOption = 0,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compress an image, or every image of a folder.
 
-    Any size and any RGB, grey, palette or 16-bit photograph; EXIF orientation is applied.
+    RGB, grey, palette and 16-bit photographs of any size up to 134 megapixels; EXIF orientation is applied.
     """
     from elic_runtime.codec import Codec
     from elic_runtime.container import SUFFIX
     from elic_runtime.files import write_bytes
     from elic_runtime.images import image_files, read_image
 
-    jobs = _jobs(source, target, image_files(source), (SUFFIX,))
+    jobs = _jobs(source, target, image_files(source), (SUFFIX,), force)
     codec = Codec.load(bundle, decode=False, coder=coder, threads=threads)
 
     def run(image_path: Path, out: Path) -> Facts:
@@ -62,9 +64,12 @@ def compress(
 @one_line_errors(ElicError)
 def decompress(
     source: Annotated[Path, typer.Argument(metavar="IN", help=".elic file, or folder of them.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Image to write (.png), or folder for a folder.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Image to write (.png, .tif, .bmp, .ppm), or folder for a folder.")
+    ],
     bundle: BundleOption,
     threads: ThreadsOption = 0,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Decompress an .elic file, or every one of a folder.
@@ -74,7 +79,7 @@ def decompress(
     from elic_runtime.codec import Codec
     from elic_runtime.images import WRITABLE, container_files, write_image
 
-    jobs = _jobs(source, target, container_files(source), WRITABLE)
+    jobs = _jobs(source, target, container_files(source), WRITABLE, force)
     codec = Codec.load(bundle, encode=False, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
@@ -110,11 +115,13 @@ def main() -> None:
     run_app(app)
 
 
-def _jobs(source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, ...]) -> list[tuple[Path, Path]]:
+def _jobs(
+    source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, ...], force: bool
+) -> list[tuple[Path, Path]]:
     """Inputs with the files to write, the first suffix being the one that is added.
 
-    Raises ImageError for an output of another ending, two inputs for one output, or an
-    output that would replace a file in the folder of the inputs.
+    Raises ImageError for an output of another ending, two inputs for one output, or,
+    without `force`, an output of a folder of inputs that is there already.
     """
     if not source.is_dir():
         out = target / f"{source.stem}{suffixes[0]}" if target.is_dir() else target
@@ -127,10 +134,9 @@ def _jobs(source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, .
     if len(jobs) < len(inputs):
         clash = next(p for p in inputs if p not in jobs.values())
         raise ImageError(f"{clash}: another input has the same name before its ending: rename one")
-    in_place = target.is_dir() and target.samefile(source)
-    replaced = [out for out in jobs if in_place and out.exists()]
-    if replaced:
-        raise ImageError(f"{replaced[0]}: is there already, in the folder of the inputs: choose another folder")
+    replaced = [out for out in jobs if out.exists()]
+    if replaced and not force:
+        raise ImageError(f"{replaced[0]}: is there already: choose another folder, or overwrite with --force")
     return [(path, out) for out, path in jobs.items()]
 
 

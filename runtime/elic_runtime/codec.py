@@ -10,7 +10,6 @@ image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +27,9 @@ from elic_runtime.container import (
     symbols_checksum,
 )
 from elic_runtime.context import ANCHOR, NONANCHOR, ContextModel, Floats, Symbols, pack
-from elic_runtime.errors import BundleError, CoderError, DesyncError, ImageError, WrongBundleError
+from elic_runtime.errors import CoderError, DesyncError, ElicError, ImageError, WrongBundleError
 from elic_runtime.manifest import DOWNSAMPLING
-from elic_runtime.runners import Runner, RunnerFactory, onnxruntime_factory
+from elic_runtime.runners import Providers, Runner, RunnerFactory, checked, onnxruntime_factory
 from elic_runtime.tables import CdfTables
 from elic_runtime.tiles import Image, TileGrid
 
@@ -49,7 +48,8 @@ class Codec:
         """Use `Codec.load`."""
 
         def load(name: str) -> Runner:
-            return factory(name, bundle.graph_path(name), bundle.manifest.subgraphs[name])
+            path, info = bundle.graph_path(name), bundle.manifest.subgraphs[name]
+            return checked(name, factory(name, path, info), info)
 
         self.bundle = bundle
         self.max_pixels = max_pixels
@@ -69,7 +69,7 @@ class Codec:
         path: str | Path,
         *,
         runner: RunnerFactory | None = None,
-        providers: Sequence[str | tuple[str, dict[str, Any]]] = ("CPUExecutionProvider",),
+        providers: Providers = ("CPUExecutionProvider",),
         threads: int = 0,
         coder: str = "constriction",
         encode: bool = True,
@@ -79,7 +79,7 @@ class Codec:
         """Load a bundle.
 
         path: its folder; only the subgraphs of the halves asked for must be there.
-        runner: loads subgraphs, instead of ONNX Runtime.
+        runner: loads subgraphs, instead of ONNX Runtime with these providers and threads.
         providers, threads: ONNX Runtime's execution providers, and threads per operator (0: one per core).
         coder: that `compress` writes with; `decompress` takes what the file names.
         max_pixels: larger images are refused, both ways.
@@ -92,10 +92,10 @@ class Codec:
         """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`.
 
         Raises ImageError for another type or shape; CoderError for symbols that no image
-        gives; BundleError if loaded with `encode=False`, or a subgraph does not run.
+        gives; BundleError if a subgraph does not run; ElicError if loaded with `encode=False`.
         """
         if self._analyse is None:
-            raise BundleError("this codec was loaded with encode=False")
+            raise ElicError("this codec was loaded with encode=False")
         _check_image(image, self.max_pixels)
         shape = self._manifest.shape
         grid = TileGrid(image.shape[0], image.shape[1], shape.height, shape.width)
@@ -106,12 +106,12 @@ class Codec:
         """Decode a file: uint8 [H, W, 3] (RGB).
 
         Raises a kind of ContainerError if the file is damaged, of another bundle, or
-        decodes to other symbols than were encoded; BundleError if loaded with
-        `decode=False`, or a subgraph does not run.
+        decodes to other symbols than were encoded; BundleError if a subgraph does not run;
+        ElicError if loaded with `decode=False`.
         """
         if self._g_s is None:
-            raise BundleError("this codec was loaded with decode=False")
-        container = parse(bytes(data), self.max_pixels, self._check_ours)
+            raise ElicError("this codec was loaded with decode=False")
+        container = parse(bytes(memoryview(data)), self.max_pixels, self._check_ours)
         coder = self._get_coder(container.coder)
         return container.grid.join(
             _to_image(self._g_s({"y_hat": self._decode_tile(tile, coder)})["x_hat"]) for tile in container.tiles

@@ -25,11 +25,14 @@ def partial_path(path: Path) -> Iterator[Path]:
 
     A link's target is written, not the link. Raises OSError for a device, pipe or folder.
     """
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except RuntimeError:  # Python before 3.13, on links that lead in a circle
+        raise OSError(errno.ELOOP, "links lead in a circle", str(path)) from None
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         yield partial
         partial.replace(path)

@@ -69,6 +69,7 @@ def bundle_facts(folder: Path) -> Facts:
     """What a bundle's manifest says, and which of its files are here and unchanged. Raises BundleError."""
     bundle = Bundle(folder)
     facts: Facts = bundle.manifest.model_dump(mode="json", exclude={"subgraphs", "entropy_tables"})
+    bundle.tables()
     subgraphs = [_subgraph_facts(bundle, name, info) for name, info in bundle.manifest.subgraphs.items()]
     return {"bundle": str(folder), **facts, "subgraphs": subgraphs}
 

@@ -1,5 +1,6 @@
 """`manifest.json`: what a bundle holds, written by the exporter, read by the codec."""
 
+import re
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
@@ -13,11 +14,14 @@ TABLES_NAME = "entropy_tables.npz"
 DOWNSAMPLING = 64
 """Heights and widths are multiples of this: pixels per position of z."""
 
+LATENT_STRIDE = 16
+"""Pixels per position of y."""
+
 MAX_SLICES = 32
 
 
 def _plain_name(name: str) -> str:
-    if PurePath(name).name != name or "\\" in name or name in ("", ".", ".."):
+    if PurePath(name).name != name or not name.isprintable() or "\\" in name or name in ("", ".", ".."):
         raise ValueError(f"{name!r} is not a plain file name")
     return name
 
@@ -121,6 +125,32 @@ class Manifest(_Record):
     subgraphs: dict[str, SubgraphInfo]
     entropy_tables: FileInfo
     fingerprint: Digest
+
+    @model_validator(mode="after")
+    def _check(self) -> "Manifest":
+        for name, info in self.subgraphs.items():
+            shapes = self._shapes(name)
+            for tensor in (*info.inputs, *info.outputs):
+                if tensor.shape != shapes.get(tensor.name, tensor.shape):
+                    raise ValueError(
+                        f"{name}: {tensor.name} is not {list(shapes[tensor.name])}, as model and shape want"
+                    )
+        return self
+
+    def _shapes(self, subgraph: str) -> dict[str, tuple[int, ...]]:
+        """What tensors of a subgraph must be, by name, as far as model and shape say."""
+        model, height, width = self.model, self.shape.height, self.shape.width
+        h, w = height // LATENT_STRIDE, width // LATENT_STRIDE
+        x, y = (1, 3, height, width), (1, model.M, h, w)
+        z = (1, model.N, height // DOWNSAMPLING, width // DOWNSAMPLING)
+        shapes: dict[str, tuple[int, ...]] = {"x": x, "x_hat": x, "z": z, "z_hat": z}
+        shapes |= dict.fromkeys(("y", "y_hat", "latent_means", "latent_scales"), y)
+        shapes |= {f"y_hat_{i}": (1, channels, h, w) for i, channels in enumerate(model.groups)}
+        found = re.match(r"context_(\d+)_", subgraph)
+        if found and int(found[1]) < len(model.groups):
+            packed = (1, model.groups[int(found[1])], h, w // 2)
+            shapes |= dict.fromkeys(("means", "scales", "y_hat_anchor"), packed)
+        return shapes
 
 
 def read_manifest(folder: Path) -> Manifest:

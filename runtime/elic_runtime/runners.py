@@ -24,15 +24,37 @@ RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
 """(subgraph's name, its checked .onnx file, its manifest entry) -> its runner."""
 
 
-def onnxruntime_factory(
-    providers: Sequence[str | tuple[str, dict[str, Any]]] = ("CPUExecutionProvider",), threads: int = 0
-) -> RunnerFactory:
+Providers = str | Sequence[str | tuple[str, dict[str, Any]]]
+
+
+def checked(name: str, runner: Runner, info: SubgraphInfo) -> Runner:
+    """A runner that raises BundleError unless it gives every declared output, whole and finite.
+
+    What an application plugs in is outside of this project's tests; a wrong layout or a
+    NaN would otherwise be painted.
+    """
+
+    def run(inputs: Arrays) -> Arrays:
+        outputs = runner(inputs)
+        for tensor in info.outputs:
+            value = outputs.get(tensor.name) if isinstance(outputs, dict) else None
+            if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.shape != tensor.shape:
+                raise BundleError(f"the runner of {name} gives no {tensor.name}, float32 {list(tensor.shape)}")
+            if not np.isfinite(value).all():
+                raise BundleError(f"the runner of {name} gives a {tensor.name} that is not finite")
+        return outputs
+
+    return run
+
+
+def onnxruntime_factory(providers: Providers = ("CPUExecutionProvider",), threads: int = 0) -> RunnerFactory:
     """Load subgraphs into ONNX Runtime.
 
-    providers: execution providers in order of preference, each a name or a name and its options.
+    providers: execution provider, or several in order of preference, each a name or a name and its options.
     threads: per operator; 0 leaves the choice to ONNX Runtime (one per core).
     The factory raises BundleError for a provider that is not here, or a graph that does not load.
     """
+    providers = (providers,) if isinstance(providers, str) else providers
     known = onnxruntime.get_available_providers()
     for provider in providers:
         name = provider if isinstance(provider, str) else provider[0]
@@ -42,8 +64,8 @@ def onnxruntime_factory(
     options.intra_op_num_threads = threads
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
-    # Planned memory is kept by each of 12 sessions: without it, 1168 MB instead of 1873
-    # at peak, both ways at 512x768, in the same time.
+    # Planned memory is kept by each of 13 sessions: without it, 1168 MB instead of 1873
+    # at peak (both ways, 512x768, g_s not rewritten), in the same time.
     options.enable_mem_pattern = False
     # A codec runs one subgraph after the other: threads of the idle ones must not spin
     # (measured on 2 cores: compress 0.73 s instead of 0.97, decompress 0.94 instead of 1.48).

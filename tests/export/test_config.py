@@ -23,6 +23,7 @@ def test_the_shipped_config_is_valid():
         (GOOD + "opset: 17\nopset: 12\n", r"c\.yaml:6: opset: stands here twice"),
         (GOOD + "opset: 2001-99-99\n", r"c\.yaml: not YAML"),
         (GOOD + "opset: !!bool x\n", r"c\.yaml: not YAML"),
+        ("? [a, b]\n: 1\n", r"c\.yaml:1: a key is no plain word"),
         ("[" * 3000, r"c\.yaml"),
         (GOOD.replace("128", "65536").replace("192", "65536"), "more than 16777216 pixels"),
         (GOOD + "opset: 10\n", r"c\.yaml:5: opset: .*11"),

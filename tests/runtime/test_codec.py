@@ -12,6 +12,7 @@ from elic_runtime import (
     CoderError,
     ContainerError,
     DesyncError,
+    ElicError,
     ImageError,
     TruncatedError,
     WrongBundleError,
@@ -100,9 +101,9 @@ def test_halves_ship_separately(codec, copy, cat):
     (copy / "g_s.onnx").write_bytes((codec.bundle.folder / "g_s.onnx").read_bytes())
     receiver = Codec.load(copy, encode=False)
     assert receiver.decompress(sender.compress(image)).shape == image.shape
-    with pytest.raises(BundleError, match="encode=False"):
+    with pytest.raises(ElicError, match="encode=False"):
         receiver.compress(image)
-    with pytest.raises(BundleError, match="decode=False"):
+    with pytest.raises(ElicError, match="decode=False"):
         sender.decompress(b"")
 
 
@@ -115,6 +116,27 @@ def drifting(name, graph, info):
         return outputs | {"scales": outputs["scales"] * np.float32(1.03)} if "scales" in outputs else outputs
 
     return drift
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: {"x_hat": x * np.float32("nan")}, "not finite"),
+        (lambda x: {"x_hat": x[:, :, :1, :1]}, "gives no x_hat"),
+        (lambda x: {"x_hat": x.transpose(0, 2, 3, 1)}, "gives no x_hat"),
+        (lambda x: {"x_hat": x.astype(np.float16)}, "gives no x_hat"),
+        (lambda x: {"out": x}, "gives no x_hat"),
+        (lambda x: (x,), "gives no x_hat"),
+    ],
+    ids=["nan", "size", "layout", "half", "name", "tuple"],
+)
+def test_what_a_plugged_in_runner_gives_is_checked(bundle_path, coded, change, message):
+    def broken(name, graph, info):
+        run = onnxruntime_factory()(name, graph, info)
+        return (lambda inputs: change(run(inputs)["x_hat"])) if name == "g_s" else run
+
+    with pytest.raises(BundleError, match=f"runner of g_s {message}|g_s gives a x_hat that is {message}"):
+        Codec.load(bundle_path, runner=broken).decompress(coded)
 
 
 def test_a_decoder_that_drifts_says_so(bundle_path, coded):
@@ -247,6 +269,8 @@ def test_other_manifests_are_refused(copy, tmp_path):
     [
         ({"groups": [16, 16, 32, 64]}, "do not make up M"),
         ({"groups": [16, 16, 32, 64, 191]}, "do not make up M"),
+        ({"groups": [16, 16, 32, 192, 64]}, "context_3_anchor: means is not"),
+        ({"N": 320}, "z is not"),
         ({"context_slices": []}, "does not list every slice"),
         ({"context_slices": [[], [0], [0, 1], [0, 2], [0, 4]]}, "not decoded yet"),
     ],
