@@ -43,7 +43,9 @@ class ImageResult(_Part):
     CompressAI codes them, decoded. file_*: of the real `.elic` file, stream_bytes
     without its header and checksums. ideal_bytes: by the quantized CDFs.
     graph_steps: x_hat of g_s against PyTorch's from the same y_hat, file_steps: of the
-    decoded file against PyTorch's decoded streams, both in steps of 1/255.
+    decoded file against PyTorch's decoded streams, both in steps of 1/255. The latter
+    has no threshold: one value that rounds the other way moves a patch, in neither
+    direction better.
     """
 
     image: str
