@@ -38,7 +38,7 @@ def export_graph(subgraph: Subgraph, model: ELIC, config: ExportConfig) -> onnx.
     height, width = config.shape.height, config.shape.width
     generator = torch.Generator().manual_seed(0)
     inputs = tuple(torch.randn(t.shape(height, width), generator=generator) for t in subgraph.inputs.values())
-    with torch.inference_mode(), _quiet(), _out_of_memory(subgraph), tempfile.TemporaryDirectory() as folder:
+    with torch.inference_mode(), _quiet(), _tracing_errors(subgraph), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "traced.onnx"
         torch.onnx.export(
             module,
@@ -80,7 +80,7 @@ def _check_values(
 
 
 @contextmanager
-def _out_of_memory(subgraph: Subgraph) -> Iterator[None]:
+def _tracing_errors(subgraph: Subgraph) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:

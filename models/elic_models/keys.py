@@ -20,7 +20,7 @@ KEY_LAYOUTS: dict[str, list[tuple[str, str]]] = {
 }
 
 SIGNATURES = {CHANDELIER.name: ("g_a.0.weight", "cc_transforms.0.0.weight", "ParamAggregation.0.0.weight")}
-"""Keys that only this layout has."""
+"""A layout's first key, with any of its others: a checkpoint that lacks one is told what it lacks."""
 
 _OLD_BOTTLENECK = re.compile(r"^entropy_bottleneck\._(matrix|bias|factor)(\d+)$")
 _NEW_BOTTLENECK = {"matrix": "matrices", "bias": "biases", "factor": "factors"}

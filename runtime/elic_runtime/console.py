@@ -24,10 +24,10 @@ errors = Console(stderr=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 """Of click, or of the copy of it that newer typer carries: typer exports only the subclass."""
-T = TypeVar("T")
 
 
 def one_line_errors(*kinds: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -71,7 +71,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, ModuleNotFoundError):
-        return f"this needs the package {error.name}: pip install 'elic-deploy[export]'"
+        return f"this needs the package {error.name}: install the extra, elic-deploy[export]"
     return " ".join(str(error).split()) or type(error).__name__
 
 

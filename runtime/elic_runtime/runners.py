@@ -23,7 +23,6 @@ Runner = Callable[[Arrays], Arrays]
 RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
 """(subgraph's name, its checked .onnx file, its manifest entry) -> its runner."""
 
-
 Providers = str | Sequence[str | tuple[str, dict[str, Any]]]
 
 
