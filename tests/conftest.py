@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import skimage
 from elic_export.bundle import export_bundle
-from elic_export.config import ExportConfig
+from elic_export.calibration import Calibration, calibrate, crops_of
+from elic_export.config import DEPLOY_CONFIGS, ExportConfig
+from elic_export.deployment import Deployment, deploy_exact, deploy_float
 from elic_models import Checkpoint, default_checkpoint, load_checkpoint
 from elic_runtime import Codec
 from elic_runtime.images import read_image
@@ -19,8 +21,8 @@ from elic_runtime.manifest import Shape
 PHOTOS = Path(skimage.__file__).parent / "data"
 
 
-SLOW = ("checkpoint", "bundle_path", "folder", "edge")
-"""Fixtures that load, export or install: tests that need them come last, in this order."""
+SLOW = ("checkpoint", "calibration", "bundle_path", "float_bundle_path", "folder", "edge")
+"""Fixtures that load, calibrate, export or install: tests that need them come last, in this order."""
 
 
 def pytest_collection_modifyitems(items):
@@ -48,16 +50,41 @@ def checkpoint() -> Checkpoint:
 
 
 @pytest.fixture(scope="session")
+def calibration(checkpoint) -> Calibration:
+    """On the shipped photographs, as every export does by default."""
+    return calibrate(checkpoint.model, crops_of(DEPLOY_CONFIGS / "calibration"))
+
+
+@pytest.fixture(scope="session")
+def deployment(checkpoint, calibration) -> Deployment:
+    """The model in exact arithmetic."""
+    return deploy_exact(checkpoint.model, calibration)
+
+
+@pytest.fixture(scope="session")
+def float_deployment(checkpoint) -> Deployment:
+    return deploy_float(checkpoint.model)
+
+
+@pytest.fixture(scope="session")
 def config() -> ExportConfig:
     """The default export, at a shape that takes little time and is not square."""
     return ExportConfig(form="static", shape=Shape(height=128, width=192), rewrites=("deconv_to_depth_to_space",))
 
 
 @pytest.fixture(scope="session")
-def bundle_path(checkpoint, config, tmp_path_factory) -> Path:
-    """An exported bundle; copy it before changing it."""
+def bundle_path(checkpoint, deployment, config, tmp_path_factory) -> Path:
+    """An exported bundle, exact as by default; copy it before changing it."""
     path = tmp_path_factory.mktemp("bundle") / "static-128x192"
-    export_bundle(checkpoint, config, path)
+    export_bundle(checkpoint, deployment, config, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def float_bundle_path(checkpoint, float_deployment, config, tmp_path_factory) -> Path:
+    """The same in float arithmetic."""
+    path = tmp_path_factory.mktemp("float") / "static-128x192"
+    export_bundle(checkpoint, float_deployment, config, path)
     return path
 
 

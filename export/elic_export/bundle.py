@@ -1,6 +1,5 @@
 """A bundle: a checkpoint and a config -> a folder that the runtime loads."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -8,31 +7,36 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import onnx
-from elic_models import ELIC, Checkpoint
-from elic_runtime.errors import BundleError
+from elic_models import Checkpoint
+from elic_runtime.conformance import Trace, digest, write_patches
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
     MANIFEST_NAME,
     TABLES_NAME,
     CheckpointInfo,
+    ConformanceInfo,
     FileInfo,
     Manifest,
     ModelInfo,
     SubgraphInfo,
     TensorInfo,
 )
-from elic_runtime.tables import CdfTables, EntropyTables, write_tables
+from elic_runtime.tables import write_tables
 
+from elic_export.calibration import CALIBRATION_NAME, write_calibration
 from elic_export.config import ExportConfig
+from elic_export.deployment import Deployment, fingerprint
 from elic_export.errors import ExportError
 from elic_export.export import export_graph
 from elic_export.graphs import Subgraph, declare
+from elic_export.known_input import known_patches, known_trace
 from elic_export.operators import operator_counts
 from elic_export.verdicts import HTML_NAME, REPORT_NAME
 
 DISTRIBUTION = "elic-deploy"
+
+CONFORMANCE_NAME = "conformance.npz"
 
 REPORT_NAMES = (REPORT_NAME, HTML_NAME)
 
@@ -40,9 +44,12 @@ Progress = Callable[[Iterable[Subgraph]], Iterable[Subgraph]]
 """Wraps the subgraphs as they are exported, to show how far it is."""
 
 
-def export_bundle(checkpoint: Checkpoint, config: ExportConfig, out: Path, progress: Progress = iter) -> Manifest:
+def export_bundle(
+    checkpoint: Checkpoint, deployment: Deployment, config: ExportConfig, out: Path, progress: Progress = iter
+) -> Manifest:
     """Export every subgraph into the folder `out`.
 
+    deployment: of the checkpoint's model, in the config's arithmetic.
     An earlier bundle there is replaced, once the new one is whole; on an error nothing
     of the new one is left. Raises ExportError: `out` is something else than a bundle.
     """
@@ -57,7 +64,7 @@ def export_bundle(checkpoint: Checkpoint, config: ExportConfig, out: Path, progr
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
     try:
-        manifest = _fill(checkpoint, config, partial, progress)
+        manifest = _fill(checkpoint, deployment, config, partial, progress)
         partial.chmod(0o755)
         _replace(out, partial)
     except OSError as error:
@@ -79,7 +86,7 @@ def _is_bundle(folder: Path) -> bool:
         listed = {info["file"] for info in manifest["subgraphs"].values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return names <= listed | {MANIFEST_NAME, TABLES_NAME, *REPORT_NAMES}
+    return names <= listed | {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, *REPORT_NAMES}
 
 
 def _replace(out: Path, partial: Path) -> None:
@@ -102,42 +109,68 @@ def _replace(out: Path, partial: Path) -> None:
     shutil.rmtree(old.parent)
 
 
-def _fill(checkpoint: Checkpoint, config: ExportConfig, folder: Path, progress: Progress) -> Manifest:
-    model = checkpoint.model
-    tables = entropy_tables(model)
-    try:
-        tables.check()
-    except BundleError as error:
-        raise ExportError(f"{checkpoint.path}: its stored CDF tables cannot code: {error}") from None
-    write_tables(folder / TABLES_NAME, tables)
-    spec = model.spec
+def _fill(
+    checkpoint: Checkpoint, deployment: Deployment, config: ExportConfig, folder: Path, progress: Progress
+) -> Manifest:
+    spec = deployment.model.spec
+    model = ModelInfo(
+        variant=spec.variant,
+        N=spec.N,
+        M=spec.M,
+        groups=spec.groups,
+        anchor_parity=spec.wiring.anchor_parity,
+        context_slices=tuple(spec.wiring.context_slices(k) for k in range(len(spec.groups))),
+    )
+    write_tables(folder / TABLES_NAME, deployment.tables)
+    calibration, conformance, known = _write_exact(deployment, model, config, folder)
     manifest = Manifest(
-        format_version=1,
+        format_version=2,
         producer=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
-        model=ModelInfo(
-            variant=spec.variant,
-            N=spec.N,
-            M=spec.M,
-            groups=spec.groups,
-            anchor_parity=spec.wiring.anchor_parity,
-            context_slices=tuple(spec.wiring.context_slices(k) for k in range(len(spec.groups))),
-        ),
+        model=model,
         checkpoint=CheckpointInfo(name=checkpoint.path.name, sha256=checkpoint.sha256),
         form=config.form,
         shape=config.shape,
         opset=config.opset,
         rewrites=config.rewrites,
         precision=config.precision,
-        arithmetic=config.arithmetic,
+        arithmetic=deployment.arithmetic,
         subgraphs={
-            subgraph.name: _write_graph(export_graph(subgraph, model, config), subgraph.name, folder)
+            subgraph.name: _write_graph(
+                export_graph(subgraph, deployment.model, config, known.get(subgraph.name)), subgraph.name, folder
+            )
             for subgraph in progress(declare(spec))
         },
-        entropy_tables=FileInfo(file=TABLES_NAME, sha256=sha256_file(folder / TABLES_NAME)),
-        fingerprint=fingerprint(model, tables, config.arithmetic),
+        entropy_tables=_file_info(folder / TABLES_NAME),
+        calibration=calibration,
+        conformance=conformance,
+        fingerprint=fingerprint(deployment),
     )
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
     return manifest
+
+
+def _write_exact(
+    deployment: Deployment, model: ModelInfo, config: ExportConfig, folder: Path
+) -> tuple[FileInfo | None, ConformanceInfo | None, Trace]:
+    """What only exact arithmetic has: its calibration, and the known input with what comes out."""
+    if deployment.calibration is None:
+        return None, None, {}
+    calibration, conformance = folder / CALIBRATION_NAME, folder / CONFORMANCE_NAME
+    write_calibration(calibration, deployment.calibration)
+    patches = known_patches(deployment.model)
+    write_patches(conformance, patches)
+    known = known_trace(deployment, model, config.shape, patches)
+    info = _file_info(conformance)
+    digests = {name: digest(outputs, list(outputs)) for name, (_, outputs) in known.items()}
+    return (
+        _file_info(calibration),
+        ConformanceInfo(file=info.file, sha256=info.sha256, digests=digests),
+        known,
+    )
+
+
+def _file_info(path: Path) -> FileInfo:
+    return FileInfo(file=path.name, sha256=sha256_file(path))
 
 
 def _write_graph(graph: onnx.ModelProto, name: str, folder: Path) -> SubgraphInfo:
@@ -156,43 +189,3 @@ def _tensor_info(value: onnx.ValueInfoProto) -> TensorInfo:
     kind = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
     return TensorInfo(name=value.name, dtype=dtype, shape=tuple(d.dim_value for d in kind.shape.dim))
-
-
-def entropy_tables(model: ELIC) -> EntropyTables:
-    """The CDFs of a loaded model, those of its checkpoint or those that CompressAI computes."""
-    y, z = (
-        CdfTables(
-            *(
-                np.asarray(t.int(), dtype=np.int32)
-                for t in (m.quantized_cdf, m.cdf_length.reshape(-1), m.offset.reshape(-1))
-            )
-        )
-        for m in (model.gaussian_conditional, model.entropy_bottleneck)
-    )
-    return EntropyTables(
-        y,
-        z,
-        model.gaussian_conditional.scale_table.numpy().astype(np.float32),
-        model.gaussian_conditional.lower_bound_scale.bound.numpy().astype(np.float32).reshape(())[()],
-        model.entropy_bottleneck.quantiles[:, 0, 1].numpy().astype(np.float32),
-    )
-
-
-def fingerprint(model: ELIC, tables: EntropyTables, arithmetic: str) -> str:
-    """SHA-256 of all that changes what a bit stream means.
-
-    Wiring, entropy tables, the weights of h_s and the context model, and the arithmetic
-    they run in; not shape, opset, g_a, h_a or g_s.
-    """
-    spec = model.spec
-    contexts = [spec.wiring.context_slices(k) for k in range(len(spec.groups))]
-    wiring = (arithmetic, spec.N, spec.M, spec.groups, spec.wiring.anchor_parity, contexts)
-    digest = hashlib.sha256(json.dumps(wiring).encode())
-    parts = dict(sorted(tables.arrays().items()))
-    for prefix in ("h_s", "context"):
-        parts |= {f"{prefix}.{n}": p.numpy() for n, p in sorted(model.get_submodule(prefix).named_parameters())}
-    for name, array in parts.items():
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        digest.update(f"{name} {little.dtype.str} {little.shape}".encode())
-        digest.update(little.tobytes())
-    return digest.hexdigest()

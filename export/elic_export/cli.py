@@ -14,6 +14,8 @@ from elic_export.errors import ConfigError, ExportError
 if TYPE_CHECKING:
     from elic_models import Checkpoint
 
+    from elic_export.deployment import Deployment
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -26,6 +28,14 @@ CheckpointOption = Annotated[
     Path | None,
     typer.Option(
         "--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar, .pt).", show_default="the embedded one"
+    ),
+]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        help="Of exact arithmetic: folder of photographs like those to be coded, or another bundle's calibration.npz.",
+        show_default="deploy_configs/calibration",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
@@ -44,6 +54,7 @@ def static(
     shape: Annotated[
         str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
     ] = None,
+    calibration: CalibrationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Export every subgraph for one fixed image shape.
@@ -59,7 +70,9 @@ def static(
     if shape is not None:
         chosen = with_shape(chosen, *_parse_shape(shape))
     folder = out or Path("build") / f"static-{chosen.shape}"
-    export_bundle(_load_checkpoint(checkpoint), chosen, folder, lambda graphs: progress(list(graphs), "export"))
+    loaded = _load_checkpoint(checkpoint)
+    deployment = _deploy(loaded, chosen.arithmetic, calibration)
+    export_bundle(loaded, deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"))
     facts = bundle_facts(folder)
     if as_json:
         print_json(facts)
@@ -97,13 +110,18 @@ def parity(
 
     opened = Bundle(bundle)
     paths = image_files(images)
-    limits = read_thresholds(thresholds or default_config("thresholds.yaml"), opened.manifest.precision)
+    manifest = opened.manifest
+    limits = read_thresholds(thresholds or default_config("thresholds.yaml"), manifest.precision, manifest.arithmetic)
     loaded = _load_checkpoint(checkpoint)
-    if loaded.sha256 != opened.manifest.checkpoint.sha256:
+    if loaded.sha256 != manifest.checkpoint.sha256:
         raise ExportError(
-            f"{bundle}: exported from another checkpoint ({opened.manifest.checkpoint.name}): pass it with --checkpoint"
+            f"{bundle}: exported from another checkpoint ({manifest.checkpoint.name}): pass it with --checkpoint"
         )
-    report = measure_parity(loaded.model, opened, paths, limits, lambda items: progress(list(items), "parity"))
+    calibration = opened.file(manifest.calibration) if manifest.calibration else None
+    deployment = _deploy(loaded, manifest.arithmetic, calibration)
+    report = measure_parity(
+        loaded.model, deployment, opened, paths, limits, lambda items: progress(list(items), "parity")
+    )
     write_bytes(bundle / REPORT_NAME, (report.model_dump_json(indent=1) + "\n").encode())
     write_bytes(bundle / HTML_NAME, render_html(report).encode())
     if as_json:
@@ -157,6 +175,20 @@ def _load_checkpoint(path: Path | None) -> "Checkpoint":
         return load_checkpoint(_checkpoint_path(path))
     except CheckpointError as error:
         raise ExportError(str(error)) from None
+
+
+def _deploy(checkpoint: "Checkpoint", arithmetic: str, calibration: Path | None) -> "Deployment":
+    from elic_export.calibration import obtain_calibration
+    from elic_export.config import default_config
+    from elic_export.deployment import deploy_exact, deploy_float
+
+    if arithmetic == "float":
+        return deploy_float(checkpoint.model)
+    photographs = calibration or default_config("calibration")
+    return deploy_exact(
+        checkpoint.model,
+        obtain_calibration(checkpoint.model, photographs, lambda crops: progress(crops, "calibrate")),
+    )
 
 
 def _parse_shape(text: str) -> tuple[int, int]:

@@ -35,7 +35,8 @@ class ExportConfig(_Section):
 
     form: how shapes are fixed. shape: of x, in pixels, multiples of 64.
     opset: of the ONNX graphs, 11 to 20. precision: of weights and activations.
-    arithmetic: of h_s and the context subgraphs.
+    arithmetic: of h_s and the context subgraphs: `exact` for files that decode everywhere,
+        `float` for the checkpoint's own numbers.
     rewrites: exact ones of `rewrites.py`, applied in order.
     allowed_operators: those that the target's compiler takes; any if left out.
     """
@@ -44,7 +45,7 @@ class ExportConfig(_Section):
     shape: Shape
     opset: Annotated[int, Field(strict=True, ge=OPSETS[0], le=OPSETS[1])] = 17
     precision: Literal["fp32"] = "fp32"
-    arithmetic: Literal["float"] = "float"
+    arithmetic: Literal["exact", "float"] = "exact"
     rewrites: tuple[RewriteName, ...] = ()
     allowed_operators: frozenset[str] | None = None
 
@@ -56,11 +57,16 @@ class ExportConfig(_Section):
 
 
 class Thresholds(_Section):
-    """What parity accepts, of one precision. Each value is the largest that passes.
+    """What parity accepts, of one precision and arithmetic. Each value is the largest that passes.
 
     relative_error: max |graph - PyTorch| over the range of PyTorch's output.
     index_fraction, symbol_fraction: share of scale indexes and symbols that differ.
     size_difference: how much larger the streams may be than PyTorch's, relative.
+    rate_cost, rate_cost_total: how much larger a file may be than one that the checkpoint's
+        own means and scales give by the same thresholds: any image, and all together.
+    scatter_bytes: for files smaller than this, rate_cost, rate_cost_total and
+        psnr_difference_db are for a file of this size, and inversely larger for a smaller one: a
+        symbol that rounds the other way counts for more there.
     stream_end_bytes, coding_overhead: how much larger a stream may be than its ideal
         code length: by what its end costs, and by a share of the length.
     psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
@@ -71,6 +77,9 @@ class Thresholds(_Section):
     index_fraction: Limit
     symbol_fraction: Limit
     size_difference: Limit
+    rate_cost: Limit
+    rate_cost_total: Limit
+    scatter_bytes: Limit
     stream_end_bytes: Limit
     coding_overhead: Limit
     psnr_difference_db: Limit
@@ -78,10 +87,10 @@ class Thresholds(_Section):
 
 
 def default_config(name: str) -> Path:
-    """A file of the checkout's `deploy_configs/`. Raises ConfigError where there is no checkout."""
+    """A file or folder of the checkout's `deploy_configs/`. Raises ConfigError where there is no checkout."""
     path = DEPLOY_CONFIGS / name
-    if not path.is_file():
-        raise ConfigError(f"no deploy_configs/{name} here (only a checkout of the project has it): name a file")
+    if not path.exists():
+        raise ConfigError(f"no deploy_configs/{name} here (only a checkout of the project has it): name one")
     return path
 
 
@@ -102,14 +111,16 @@ def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
         raise ConfigError(f"--shape {height}x{width}: {first_problem(error)}") from None
 
 
-def read_thresholds(path: Path, precision: str) -> Thresholds:
-    """Read the thresholds of one precision. Raises ConfigError."""
+def read_thresholds(path: Path, precision: str, arithmetic: str) -> Thresholds:
+    """Read the thresholds of one precision and context arithmetic. Raises ConfigError."""
     text = _read(path)
-    root = yaml.compose(text)
-    for key, node in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value == precision:
-            return _validate(Thresholds, path, text, node, (precision,))
-    raise ConfigError(f"{path}: no thresholds for {precision}")
+    node = yaml.compose(text)
+    for name in (precision, arithmetic):
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for key, value in entries if key.value == name), None)
+    if node is None:
+        raise ConfigError(f"{path}: no thresholds for {precision} with {arithmetic} arithmetic")
+    return _validate(Thresholds, path, text, node, (precision, arithmetic))
 
 
 def _read(path: Path) -> str:

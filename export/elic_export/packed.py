@@ -17,6 +17,7 @@ from typing import cast
 import torch
 from elic_models.checkerboard import pack
 from elic_models.context import SliceContext
+from elic_models.layers import CheckerboardConv2d
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -98,7 +99,16 @@ class NonAnchorContext(nn.Module):
 
     def __init__(self, context: SliceContext, anchor_parity: int) -> None:
         super().__init__()
-        self.spatial = PackedSpatialConv(context.spatial.masked_weight, context.spatial.bias, anchor_parity)
+        # One convolution, or in exact arithmetic three layers with it in the middle.
+        layers = context.spatial if isinstance(context.spatial, nn.Sequential) else [context.spatial]
+        self.spatial = nn.Sequential(
+            *(
+                PackedSpatialConv(layer.masked_weight, layer.bias, anchor_parity)
+                if isinstance(layer, CheckerboardConv2d)
+                else layer
+                for layer in layers
+            )
+        )
         self.term = _first_layer_term(context, slice(0, 2 * context.channels), with_bias=False)
         self.rest = context.aggregation[1:]
 

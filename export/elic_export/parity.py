@@ -5,6 +5,7 @@ counted once; the real file is asked end to end. `verdicts.py` judges.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +15,48 @@ from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
 from elic_runtime.coders import make_coder
 from elic_runtime.container import parse
-from elic_runtime.context import NONANCHOR, anchor_name, nonanchor_name
+from elic_runtime.context import NONANCHOR, ContextModel, Floats, Symbols, anchor_name, nonanchor_name
 from elic_runtime.images import read_image
 from elic_runtime.runners import Arrays, onnxruntime_factory
 from elic_runtime.tiles import Image, TileGrid
 from numpy.typing import NDArray
 
+from elic_export.backends import backends
 from elic_export.config import Thresholds
+from elic_export.deployment import Deployment, fingerprint
+from elic_export.errors import ExportError
 from elic_export.metrics import TensorError, code_length, max_steps, psnr
-from elic_export.reference import PassReference, TileReference, record_tile
-from elic_export.verdicts import ImageResult, PassResult, Report, SubgraphResult, judge
+from elic_export.reference import PassReference, TileReference, WalkReference, record_tile
+from elic_export.verdicts import BackendResult, ImageResult, LayerResult, PassResult, Report, SubgraphResult, judge
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
 def measure_parity(
-    model: ELIC, bundle: Bundle, images: list[Path], thresholds: Thresholds, progress: Progress = iter
+    model: ELIC,
+    deployment: Deployment,
+    bundle: Bundle,
+    images: list[Path],
+    thresholds: Thresholds,
+    progress: Progress = iter,
 ) -> Report:
     """Hold a bundle against the model it was exported from.
 
+    deployment: of the same model, in the bundle's arithmetic.
     images: photographs, cut into the bundle's tiles for both sides.
-    Raises ImageError, BundleError; DesyncError if a file does not decode where it was written.
+    Raises ImageError, BundleError; DesyncError if a file does not decode where it was
+    written; ExportError if the bundle was quantized otherwise.
     """
-    parity = _Parity(model, bundle)
+    manifest = bundle.manifest
+    if fingerprint(deployment) != manifest.fingerprint:
+        raise ExportError(
+            f"{bundle.folder}: this model quantizes to other integers than those exported: export it again"
+        )
+    parity = _Parity(model, deployment, bundle)
     results = [parity.image(path) for path in progress(images)]
     subgraphs = parity.subgraph_results()
     passes = list(parity.passes.values())
-    findings = judge(thresholds, subgraphs, passes, results, parity.streams_differing)
-    manifest = bundle.manifest
+    findings = judge(thresholds, subgraphs, passes, results, parity.streams_differing, parity.exactness)
     return Report(
         checkpoint_sha256=manifest.checkpoint.sha256,
         fingerprint=manifest.fingerprint,
@@ -54,6 +69,8 @@ def measure_parity(
         subgraphs=subgraphs,
         passes=passes,
         images=results,
+        exactness=parity.exactness,
+        layers=[LayerResult(**asdict(proof)) for proof in deployment.proofs],
         streams_compared=parity.streams_compared,
         streams_differing=parity.streams_differing,
         operators={name: info.operators for name, info in manifest.subgraphs.items()},
@@ -63,9 +80,10 @@ def measure_parity(
 class _Parity:
     """What accumulates over images and tiles."""
 
-    def __init__(self, model: ELIC, bundle: Bundle) -> None:
+    def __init__(self, model: ELIC, deployment: Deployment, bundle: Bundle) -> None:
         self.model = model
-        self.shape = bundle.manifest.shape
+        self.deployment = deployment
+        self.manifest = bundle.manifest
         factory = onnxruntime_factory()
         self.runners = {
             name: factory(name, bundle.graph_path(name), info) for name, info in bundle.manifest.subgraphs.items()
@@ -73,21 +91,27 @@ class _Parity:
         self.codec = Codec.load(bundle.folder, runner=lambda name, _path, _info: self.runners[name])
         self.tables = bundle.tables()
         self.compressai = make_coder("compressai")
+        self.constriction = make_coder("constriction")
         self.errors: dict[tuple[str, str], TensorError] = {}
         self.passes: dict[tuple[int, int], PassResult] = {}
+        self.backends = backends(bundle, deployment) if self.manifest.arithmetic == "exact" else {}
+        self.exactness = [BackendResult(backend=name) for name in self.backends]
         self.streams_compared = 0
         self.streams_differing = 0
 
     def image(self, path: Path) -> ImageResult:
         image = read_image(path)
-        grid = TileGrid(image.shape[0], image.shape[1], self.shape.height, self.shape.width)
-        tiles = [record_tile(self.model, _to_tensor(tile)) for tile in grid.cut(image)]
+        shape = self.manifest.shape
+        grid = TileGrid(image.shape[0], image.shape[1], shape.height, shape.width)
+        tiles = [record_tile(self.model, self.deployment, _to_tensor(tile)) for tile in grid.cut(image)]
         x_hats = []
         for tile in tiles:
             outputs = self._graphs(tile)
-            for reference in tile.passes:
+            for reference in tile.walk.passes:
                 self._pass(reference, outputs)
             self._streams(tile)
+            for result in self.exactness:
+                self._exactness(result, tile.walk)
             x_hats.append(outputs["g_s"]["x_hat"])
         return self._end_to_end(path.name, image, grid, tiles, x_hats)
 
@@ -116,8 +140,8 @@ class _Parity:
         """Question 2: scale indexes and symbols from the graph's means and scales."""
         k, last = reference.k, reference.half == NONANCHOR
         found = outputs[nonanchor_name(k) if last else anchor_name(k)]
-        indexes = self.tables.scale_indexes(found["scales"]).ravel()
-        symbols = np.rint(reference.y - found["means"]).astype(np.int32).ravel()
+        indexes = self.tables.scale_indexes(found["scales"])
+        symbols = np.rint(reference.y - found["means"]).astype(np.int32)
         result = self.passes.setdefault(
             (k, reference.half), PassResult(slice=k, half="nonanchor" if last else "anchor")
         )
@@ -125,13 +149,34 @@ class _Parity:
         result.differing_indexes += int((indexes != reference.indexes).sum())
         result.differing_symbols += int((symbols != reference.symbols).sum())
 
+    def _exactness(self, result: BackendResult, walk: WalkReference) -> None:
+        """Would this backend decode what PyTorch's integers encode? Every index and mean, on its own y_hat."""
+        medians = self.tables.medians[None, :, None, None]
+        runners, passes = self.backends[result.backend], iter(walk.passes)
+
+        def code(_k: int, _half: int, means: Floats, scales: Floats) -> Symbols:
+            reference = next(passes)
+            differs = (self.tables.scale_indexes(scales) != reference.indexes) | (means != reference.means)
+            result.symbols += differs.size
+            result.differing += int(differs.sum())
+            return reference.symbols
+
+        latents = runners["h_s"]({"z_hat": walk.z_symbols.astype(np.float32) + medians})
+        context = ContextModel(self.manifest.model, runners.__getitem__)
+        context.walk(latents["latent_means"], latents["latent_scales"], code)
+
     def _streams(self, tile: TileReference) -> None:
         """Question 3: PyTorch's symbols and indexes, through our tables, give PyTorch's bytes."""
-        coded = [(tile.z_symbols, _channels(tile.z_symbols), self.tables.z, tile.z_stream)]
-        coded += [(p.symbols, p.indexes.astype(np.uint16), self.tables.y, p.stream) for p in tile.passes]
+        walk = tile.float_walk
+        coded = [(walk.z_symbols, _channels(walk.z_symbols), self.tables.z, tile.z_stream)]
+        coded += [
+            (p.symbols, p.indexes.astype(np.uint16), self.tables.y, stream)
+            for p, stream in zip(walk.passes, tile.streams, strict=True)
+        ]
         for symbols, indexes, tables, stream in coded:
             self.streams_compared += 1
-            self.streams_differing += self.compressai.encode(symbols.ravel(), indexes, tables) != stream
+            found = self.compressai.encode(symbols.ravel(), indexes.ravel(), tables)
+            self.streams_differing += found != stream
 
     def _end_to_end(
         self, name: str, image: Image, grid: TileGrid, tiles: list[TileReference], x_hats: list[NDArray[np.float32]]
@@ -142,6 +187,8 @@ class _Parity:
         sections = [section for tile in parse(data).tiles for section in (tile.z, *tile.slices)]
         torch_decoded = _picture(grid, [tile.decoded for tile in tiles])
         torch_bytes = sum(tile.stream_bytes for tile in tiles)
+        stream_bytes = sum(section.size for section in sections)
+        float_stream_bytes = sum(self._float_stream_bytes(tile.float_walk) for tile in tiles)
         pixels = grid.height * grid.width
         return ImageResult(
             image=name,
@@ -150,11 +197,12 @@ class _Parity:
             likelihood_bpp=sum(tile.likelihood_bits for tile in tiles) / pixels,
             torch_bpp=torch_bytes * 8 / pixels,
             file_bpp=len(data) * 8 / pixels,
-            ideal_bytes=sum(self._ideal_bits(tile) for tile in tiles) / 8,
+            ideal_bytes=sum(self._ideal_bits(tile.walk) for tile in tiles) / 8,
             torch_bytes=torch_bytes,
             streams=sum(len(section.streams) for section in sections),
-            stream_bytes=sum(section.size for section in sections),
+            stream_bytes=stream_bytes,
             file_bytes=len(data),
+            float_file_bytes=len(data) - stream_bytes + float_stream_bytes,
             forward_psnr_db=psnr(image, _picture(grid, [tile.x_hat for tile in tiles])),
             torch_psnr_db=psnr(image, torch_decoded),
             file_psnr_db=psnr(image, decoded),
@@ -164,10 +212,18 @@ class _Parity:
             file_steps=max_steps(decoded, torch_decoded),
         )
 
-    def _ideal_bits(self, tile: TileReference) -> float:
-        """Code length of PyTorch's symbols by the quantized CDFs."""
-        y = sum(code_length(p.symbols, p.indexes, self.tables.y) for p in tile.passes)
-        return y + code_length(tile.z_symbols.ravel(), _channels(tile.z_symbols), self.tables.z)
+    def _float_stream_bytes(self, walk: WalkReference) -> int:
+        """What the checkpoint's own means and scales would take, by the bundle's tables and thresholds."""
+        z = self.constriction.encode(walk.z_symbols.ravel(), _channels(walk.z_symbols), self.tables.z)
+        return len(z) + sum(
+            len(self.constriction.encode(p.symbols.ravel(), self.tables.scale_indexes(p.scales).ravel(), self.tables.y))
+            for p in walk.passes
+        )
+
+    def _ideal_bits(self, walk: WalkReference) -> float:
+        """Code length of PyTorch's symbols, in the bundle's arithmetic, by the quantized CDFs."""
+        y = sum(code_length(p.symbols.ravel(), p.indexes.ravel(), self.tables.y) for p in walk.passes)
+        return y + code_length(walk.z_symbols.ravel(), _channels(walk.z_symbols), self.tables.z)
 
 
 def _channels(z_symbols: NDArray[np.int32]) -> NDArray[np.uint16]:

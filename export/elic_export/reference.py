@@ -1,5 +1,6 @@
 """What PyTorch computes for one tile, at every seam where a graph or a stream is held against it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +10,14 @@ from elic_models.checkerboard import pack, unpack
 from elic_models.context import SliceContext
 from elic_models.elic import ANCHOR, NONANCHOR
 from elic_runtime.context import anchor_name, nonanchor_name
+from elic_runtime.runners import Arrays
 from numpy.typing import NDArray
 from torch import Tensor
 
-Arrays = dict[str, NDArray[np.float32]]
+from elic_export.deployment import Deployment
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
 
 
 @dataclass
@@ -25,92 +30,137 @@ class GraphCase:
 
 @dataclass
 class PassReference:
-    """One pass: int32 symbols and indexes [n], y before quantization, CompressAI's stream."""
+    """One pass, float32 and int32 [1, C, H/16, W/32]: what is coded, and by which parameters."""
 
     k: int
     half: int
-    y: NDArray[np.float32]
-    symbols: NDArray[np.int32]
-    indexes: NDArray[np.int32]
-    stream: bytes
+    y: Floats
+    means: Floats
+    scales: Floats
+    symbols: Integers
+    indexes: Integers
+
+
+@dataclass
+class WalkReference:
+    """z and all passes of one model.
+
+    cases: of h_s and the context subgraphs. passes: in coding order. z_symbols: int32
+    [1, N, H/64, W/64]. y_hat: [1, M, H/16, W/16].
+    """
+
+    z_symbols: Integers
+    cases: dict[str, GraphCase] = field(default_factory=dict)
+    passes: list[PassReference] = field(default_factory=list)
+    y_hat: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 @dataclass
 class TileReference:
     """PyTorch's run over one tile.
 
-    cases: by subgraph. passes: in coding order. z_symbols: int32 [1, N, H/64, W/64]; z_stream: its code.
+    cases: by subgraph. walk: in the bundle's arithmetic, float_walk: of the checkpoint as it is.
+    z_stream, streams: CompressAI's, of z and of the passes of the latter.
     likelihood_bits: ideal code length by the likelihoods of y and z, in bits.
     x_hat: [1, 3, H, W], from `forward`; decoded: from `decompress`, of the streams.
     """
 
-    cases: dict[str, GraphCase] = field(default_factory=dict)
-    passes: list[PassReference] = field(default_factory=list)
-    z_symbols: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
-    z_stream: bytes = b""
-    likelihood_bits: float = 0.0
-    x_hat: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    decoded: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    cases: dict[str, GraphCase]
+    walk: WalkReference
+    float_walk: WalkReference
+    z_stream: bytes
+    streams: list[bytes]
+    likelihood_bits: float
+    x_hat: Floats
+    decoded: Floats
 
     @property
     def stream_bytes(self) -> int:
         """Bytes of all of CompressAI's streams."""
-        return len(self.z_stream) + sum(len(p.stream) for p in self.passes)
+        return len(self.z_stream) + sum(map(len, self.streams))
 
 
 @torch.inference_mode()
-def record_tile(model: ELIC, x: Tensor) -> TileReference:
-    """Run PyTorch's forward, compress and decompress over x [1, 3, H, W]."""
-    ref = TileReference()
+def record_tile(model: ELIC, deployment: Deployment, x: Tensor) -> TileReference:
+    """Run PyTorch's forward, compress and decompress over x [1, 3, H, W], and the deployed model's passes."""
     forward = model(x)
-    ref.x_hat = forward["x_hat"].numpy()
-    ref.likelihood_bits = -sum(float(p.double().log2().sum()) for p in forward["likelihoods"].values())
     coded = model.compress(x)
-    ref.decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"].numpy()
-    y_strings, (ref.z_stream,) = coded["strings"]
-
+    y_strings, (z_stream,) = coded["strings"]
     y = model.g_a(x)
     z = model.h_a(y)
     medians = model.entropy_bottleneck.quantiles[:, :, 1:2].reshape(1, -1, 1, 1)
-    ref.z_symbols = (z - medians).round().int().numpy()
-    z_hat = model.entropy_bottleneck.decompress([ref.z_stream], z.shape[-2:])
-    latents = dict(zip(("latent_means", "latent_scales"), model.latent_parameters(z_hat), strict=True))
-    _add_case(ref, "g_a", {"x": x}, {"y": y})
-    _add_case(ref, "h_a", {"y": y}, {"z": z})
-    _add_case(ref, "g_a_h_a", {"x": x}, {"y": y, "z": z})
-    _add_case(ref, "h_s", {"z_hat": z_hat}, latents)
-    y_hat = _record_passes(model, ref, y, latents, y_strings)
-    _add_case(ref, "g_s", {"y_hat": y_hat}, {"x_hat": model.g_s(y_hat)})
-    return ref
+    conditional = model.gaussian_conditional
+    float_walk = _record_walk(model, y, z, medians, conditional.build_indexes)
+    walk = float_walk
+    if deployment.model is not model:
+        tables = deployment.tables
+        grid_medians = torch.from_numpy(tables.medians)[None, :, None, None]
+        walk = _record_walk(
+            deployment.model, y, z, grid_medians, lambda s: torch.from_numpy(tables.scale_indexes(s.numpy()))
+        )
+    cases = {
+        "g_a": _case({"x": x}, {"y": y}),
+        "h_a": _case({"y": y}, {"z": z}),
+        "g_a_h_a": _case({"x": x}, {"y": y, "z": z}),
+        **walk.cases,
+        "g_s": _case({"y_hat": walk.y_hat}, {"x_hat": model.g_s(walk.y_hat)}),
+    }
+    return TileReference(
+        cases=cases,
+        walk=walk,
+        float_walk=float_walk,
+        z_stream=z_stream,
+        streams=[stream for halves in y_strings for (stream,) in halves],
+        likelihood_bits=-sum(float(p.double().log2().sum()) for p in forward["likelihoods"].values()),
+        x_hat=forward["x_hat"].numpy(),
+        decoded=model.decompress(coded["strings"], coded["shape"])["x_hat"].numpy(),
+    )
 
 
-def _add_case(ref: TileReference, name: str, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> None:
-    ref.cases[name] = GraphCase(
+def _case(inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> GraphCase:
+    return GraphCase(
         {n: t.contiguous().numpy() for n, t in inputs.items()}, {n: t.contiguous().numpy() for n, t in outputs.items()}
     )
 
 
-def _record_passes(
-    model: ELIC, ref: TileReference, y: Tensor, latents: dict[str, Tensor], y_strings: list[list[list[bytes]]]
-) -> Tensor:
-    """The walk of `ELIC.code_passes`, keeping what goes in and out of each context subgraph."""
+def _record_walk(
+    model: ELIC, y: Tensor, z: Tensor, medians: Tensor, index: Callable[[Tensor], Tensor]
+) -> WalkReference:
+    """The walk of `ELIC.code_passes`, keeping what goes in and out of each context subgraph.
+
+    index: scales -> scale indexes.
+    """
+    symbols = (z - medians).round()
+    walk = WalkReference(symbols.int().numpy())
+    z_hat = symbols + medians
+    latents = dict(zip(("latent_means", "latent_scales"), model.latent_parameters(z_hat), strict=True))
+    walk.cases["h_s"] = _case({"z_hat": z_hat}, latents)
     y_slices = y.split(model.spec.groups, dim=1)
     y_hat_slices: list[Tensor] = []
     parities = model.parity(ANCHOR), model.parity(NONANCHOR)
+
+    def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
+        packed = pack(y_slices[k], parities[half])
+        symbols = (packed - means).round()
+        tensors = (packed, means, scales, symbols.int(), index(scales).int())
+        walk.passes.append(PassReference(k, half, *(t.contiguous().numpy() for t in tensors)))
+        return symbols + means
+
     for k, context in enumerate(model.contexts):
         support = context.support(latents["latent_means"], latents["latent_scales"], y_hat_slices)
         means, scales = (pack(p, parities[ANCHOR]) for p in context.anchor(support))
         handed_on = pack(_through_first_layer(context, support), parities[NONANCHOR])
         decoded = {f"y_hat_{i}": y_hat_slices[i] for i in context.context_slices}
-        _add_case(ref, anchor_name(k), latents | decoded, {"means": means, "scales": scales, "support": handed_on})
-        y_hat_anchor = _record_pass(model, ref, (k, ANCHOR), (y_slices[k], means, scales), y_strings)
+        outputs = {"means": means, "scales": scales, "support": handed_on}
+        walk.cases[anchor_name(k)] = _case(latents | decoded, outputs)
+        y_hat_anchor = code(k, ANCHOR, means, scales)
         full = unpack(y_hat_anchor, parities[ANCHOR])
         means, scales = (pack(p, parities[NONANCHOR]) for p in context.nonanchor(support, full))
         inputs = {"y_hat_anchor": y_hat_anchor, "support": handed_on}
-        _add_case(ref, nonanchor_name(k), inputs, {"means": means, "scales": scales})
-        y_hat_nonanchor = _record_pass(model, ref, (k, NONANCHOR), (y_slices[k], means, scales), y_strings)
-        y_hat_slices.append(full + unpack(y_hat_nonanchor, parities[NONANCHOR]))
-    return torch.cat(y_hat_slices, dim=1)
+        walk.cases[nonanchor_name(k)] = _case(inputs, {"means": means, "scales": scales})
+        y_hat_slices.append(full + unpack(code(k, NONANCHOR, means, scales), parities[NONANCHOR]))
+    walk.y_hat = torch.cat(y_hat_slices, dim=1)
+    return walk
 
 
 def _through_first_layer(context: SliceContext, support: Tensor) -> Tensor:
@@ -118,22 +168,3 @@ def _through_first_layer(context: SliceContext, support: Tensor) -> Tensor:
     b, _, h, w = support.shape
     zeros = support.new_zeros(b, 2 * context.channels, h, w)
     return context.aggregation[0](torch.cat((zeros, support), dim=1))
-
-
-def _record_pass(
-    model: ELIC,
-    ref: TileReference,
-    which: tuple[int, int],
-    tensors: tuple[Tensor, Tensor, Tensor],
-    y_strings: list[list[list[bytes]]],
-) -> Tensor:
-    """Keep a pass's symbols and indexes; returns its packed y_hat."""
-    (k, half), (y_slice, means, scales) = which, tensors
-    y = pack(y_slice, model.parity(half))
-    conditional = model.gaussian_conditional
-    symbols = conditional.quantize(y, "symbols", means)
-    indexes = conditional.build_indexes(scales)
-    ref.passes.append(
-        PassReference(k, half, y.numpy(), symbols.numpy().ravel(), indexes.numpy().ravel(), y_strings[k][half][0])
-    )
-    return conditional.dequantize(symbols, means)

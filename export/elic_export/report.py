@@ -27,8 +27,8 @@ def print_report(report: Report, console: Console) -> None:
         )
     images = _table(
         "Images: bpp by likelihoods, of PyTorch's streams, of the file; PSNR in dB;\n"
-        "bytes of the streams; 8-bit steps between the decoded pictures",
-        *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file", "steps"),
+        "bytes of the streams; 8-bit steps between the decoded pictures; file size over float arithmetic's",
+        *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file", "steps", "rate cost"),
     )
     for i in report.images:
         images.add_row(
@@ -41,6 +41,7 @@ def print_report(report: Report, console: Console) -> None:
             str(i.torch_bytes),
             str(i.stream_bytes),
             str(i.file_steps),
+            f"{i.rate_cost:+.2%}",
         )
     verdicts = _table("Verdicts", "question", "measured", "accepted", "worst", "verdict")
     for f in report.findings:
@@ -51,7 +52,11 @@ def print_report(report: Report, console: Console) -> None:
     )
     for p in report.passes:
         passes.add_row(f"{p.slice} {p.half}", str(p.symbols), str(p.differing_indexes), str(p.differing_symbols))
-    for table in (graphs, passes, images, verdicts):
+    exactness = _table("Exactness: what other backends would decode otherwise", "backend", "symbols", "differing")
+    for b in report.exactness:
+        exactness.add_row(escape(b.backend), str(b.symbols), str(b.differing))
+    tables = (graphs, passes, exactness, images, verdicts) if report.exactness else (graphs, passes, images, verdicts)
+    for table in tables:
         console.print(table, "")
 
 
@@ -59,7 +64,7 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         names = column in ("subgraph", "tensor", "pass", "image", "question")
-        table.add_column(column, justify="left" if names else "right", no_wrap=names)
+        table.add_column(column, justify="left" if names or column == "backend" else "right", no_wrap=names)
     return table
 
 

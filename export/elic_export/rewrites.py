@@ -1,7 +1,8 @@
 """Exact rewrites of a module before its export: the same numbers by other operators.
 
 Each is a function from module to module, chosen by name in the config. Subgraphs that
-decide symbols are not rewritten: another order of float sums is another bit stream.
+decide symbols are not rewritten: another order of float sums is another bit stream, and
+the proof of exact ones is of their layers as they are.
 """
 
 import copy

@@ -1,5 +1,6 @@
 """The parity report: what was measured, and whether it passes. Stored as `parity.json`."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -35,13 +36,32 @@ class PassResult(_Part):
     differing_symbols: int = 0
 
 
+class BackendResult(_Part):
+    """How many symbols a backend would decode otherwise than PyTorch's integers encode them."""
+
+    backend: str
+    symbols: int = 0
+    differing: int = 0
+
+
+class LayerResult(_Part):
+    """The proof of one layer: what `exactness.LayerProof` says."""
+
+    layer: str
+    terms: int
+    largest_weight: int
+    largest_sum: int
+
+
 class ImageResult(_Part):
     """One image, end to end.
 
     streams: how many there are; ideal_bytes knows nothing of their ends.
     likelihood_bpp, forward_psnr_db: of PyTorch's forward. torch_*: of its streams, as
     CompressAI codes them, decoded. file_*: of the real `.elic` file, stream_bytes
-    without its header and checksums. ideal_bytes: by the quantized CDFs.
+    without its header and checksums. ideal_bytes: of the deployed model's symbols, by the
+    quantized CDFs. float_file_bytes: of a file that the checkpoint's own means and scales
+    would give, by the same thresholds.
     graph_steps: x_hat of g_s against PyTorch's from the same y_hat, file_steps: of the
     decoded file against PyTorch's decoded streams, both in steps of 1/255. The latter
     has no threshold: one value that rounds the other way moves a patch, in neither
@@ -59,11 +79,17 @@ class ImageResult(_Part):
     streams: int
     stream_bytes: int
     file_bytes: int
+    float_file_bytes: int
     forward_psnr_db: float
     torch_psnr_db: float
     file_psnr_db: float
     graph_steps: int
     file_steps: int
+
+    @property
+    def rate_cost(self) -> float:
+        """How much larger the file is for its arithmetic, relative."""
+        return self.file_bytes / self.float_file_bytes - 1
 
 
 class Finding(_Part):
@@ -90,6 +116,8 @@ class Report(_Part):
     subgraphs: list[SubgraphResult]
     passes: list[PassResult]
     images: list[ImageResult]
+    exactness: list[BackendResult]
+    layers: list[LayerResult]
     streams_compared: int
     streams_differing: int
     operators: dict[str, dict[str, int]]
@@ -101,11 +129,13 @@ def judge(
     passes: list[PassResult],
     images: list[ImageResult],
     streams_differing: int,
+    exactness: list[BackendResult],
 ) -> list[Finding]:
     """Every question's verdict, from what was measured."""
     symbols = sum(p.symbols for p in passes)
     indexes = sum(p.differing_indexes for p in passes)
     differing = sum(p.differing_symbols for p in passes)
+    total = sum(i.file_bytes for i in images)
     return [
         _worst("graphs: relative error", limits.relative_error, {s.subgraph: s.relative_error for s in subgraphs}),
         _finding(
@@ -113,18 +143,30 @@ def judge(
         ),
         _finding("passes: symbols differing", limits.symbol_fraction, differing / symbols, f"{differing} of {symbols}"),
         _finding("streams: not CompressAI's bytes", 0, streams_differing, "all streams"),
-        _worst(
+        _of_images(
             "streams: size over PyTorch's",
+            limits,
             limits.size_difference,
-            {i.image: i.stream_bytes / i.torch_bytes - 1 for i in images},
+            images,
+            lambda i: i.stream_bytes / i.torch_bytes - 1,
         ),
+        _finding(
+            "files: all over float arithmetic's",
+            limits.rate_cost_total * _scatter(limits, total),
+            total / sum(i.float_file_bytes for i in images) - 1,
+            f"{len(images)} images",
+        ),
+        _of_images("files: size over float arithmetic's", limits, limits.rate_cost, images, lambda i: i.rate_cost),
         _over_ideal(limits, images),
-        _worst(
+        _of_images(
             "pictures: PSNR off PyTorch's, dB",
+            limits,
             limits.psnr_difference_db,
-            {i.image: abs(i.file_psnr_db - i.torch_psnr_db) for i in images},
+            images,
+            lambda i: abs(i.file_psnr_db - i.torch_psnr_db),
         ),
         _worst("pictures: g_s off, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
+        *([_worst("backends: symbols differing", 0, {b.backend: b.differing for b in exactness})] if exactness else []),
     ]
 
 
@@ -138,6 +180,22 @@ def _finding(question: str, threshold: float, measured: float, worst: str) -> Fi
 def _worst(question: str, threshold: float, measured: dict[str, float]) -> Finding:
     name = max(measured, key=lambda n: measured[n] if measured[n] == measured[n] else float("inf"))
     return _finding(question, threshold, measured[name], name)
+
+
+def _scatter(limits: Thresholds, size: int) -> float:
+    return max(1.0, limits.scatter_bytes / size)
+
+
+def _of_images(
+    question: str,
+    limits: Thresholds,
+    threshold: float,
+    images: list[ImageResult],
+    measure: Callable[[ImageResult], float],
+) -> Finding:
+    """The image that comes nearest to what is accepted of a file of its size, or is over it."""
+    worst = max(images, key=lambda i: measure(i) - threshold * _scatter(limits, i.file_bytes))
+    return _finding(question, threshold * _scatter(limits, worst.file_bytes), measure(worst), worst.image)
 
 
 def _over_ideal(limits: Thresholds, images: list[ImageResult]) -> Finding:

@@ -46,7 +46,7 @@ class SliceContext(nn.Module):
             if k
             else None
         )
-        self.spatial = CheckerboardConv2d(self.channels, params)
+        self.spatial: nn.Module = CheckerboardConv2d(self.channels, params)
         hidden, narrow = AGGREGATION_WIDTHS
         support = 2 * spec.M + (params if k else 0)
         self.aggregation = nn.Sequential(

@@ -30,16 +30,17 @@ class Bundle:
         info = self.manifest.subgraphs.get(subgraph)
         if info is None:
             raise BundleError(f"{self.folder}: this bundle was exported without {subgraph}")
-        return self._checked(info)
+        return self.file(info)
 
     def tables(self) -> EntropyTables:
         """The checked entropy tables. Raises BundleError."""
-        tables = read_tables(self._checked(self.manifest.entropy_tables))
+        tables = read_tables(self.file(self.manifest.entropy_tables))
         if len(tables.z.lengths) != self.manifest.model.N:
             raise BundleError(f"{self.folder}: the entropy tables are not those of this model")
         return tables
 
-    def _checked(self, info: FileInfo) -> Path:
+    def file(self, info: FileInfo) -> Path:
+        """The checked file of a manifest's entry. Raises BundleError if it is absent or was changed."""
         path = self.folder / info.file
         try:
             digest = sha256_file(path)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from elic_runtime.console import BAD_INPUT, describe, fail, one_line_errors, print_json, progress, run_app
+from elic_runtime.console import BAD_INPUT, CHECK_FAILED, describe, fail, one_line_errors, print_json, progress, run_app
 from elic_runtime.errors import ElicError, ImageError
 
 app = typer.Typer(
@@ -16,7 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Compress photographs with an exported ELIC bundle, and decompress them again.\n\n"
-    "Export a bundle with elic-export. Folders work where files do. Exit codes: 0 done, 2 bad usage or input.",
+    "Export a bundle with elic-export. Folders work where files do.\n\n"
+    "Exit codes: 0 done, 1 a check failed, 2 bad usage or input.",
 )
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the exported bundle.")]
@@ -108,6 +110,31 @@ def info(
         print_json(facts)
     else:
         show(facts, Console())
+
+
+@app.command()
+@one_line_errors(ElicError)
+def conformance(
+    bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check that every backend at hand computes an exact bundle's integers.
+
+    Runs the bundle's known input over each of ONNX Runtime's providers here, with one thread, two, and one per core,
+    and with graph optimizations off. Exit code 1 if any gives other integers.
+    """
+    from elic_runtime.bundle import Bundle
+    from elic_runtime.settings import check_settings, print_settings
+
+    results = check_settings(Bundle(bundle), lambda items: progress(items, "conformance"))
+    if as_json:
+        print_json([asdict(result) for result in results])
+    else:
+        print_settings(results, Console())
+    inexact = [result.backend for result in results if result.differs]
+    if inexact:
+        fail(f"not exact: {', '.join(inexact)}")
+        raise typer.Exit(CHECK_FAILED)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ FINGERPRINT_BYTES = 8
 MAX_PIXELS = 1 << 27
 """Default cap on an image's pixels, and cap on a tile's: 16384 x 8192, 403 MB decoded."""
 
-ARITHMETIC = {"float": 0}
+ARITHMETIC = {"float": 0, "exact": 1}
 _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
 
 _HEADER = struct.Struct("<4s4B8s2I2H")

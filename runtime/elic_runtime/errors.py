@@ -9,6 +9,10 @@ class BundleError(ElicError):
     """A bundle that is missing, incomplete, edited, of another format version, or does not run."""
 
 
+class ConformanceError(ElicError):
+    """A backend that does not compute the integers of an exact bundle: its files could be read nowhere else."""
+
+
 class ImageError(ElicError):
     """An image that cannot be read, or whose pixels the codec does not code."""
 
@@ -40,5 +44,5 @@ class WrongBundleError(ContainerError):
 class DesyncError(ContainerError):
     """Bytes are whole, decoded symbols are not those that were encoded.
 
-    The two ends computed different scale indexes: same bundle, other float arithmetic.
+    The two ends computed different scale indexes: same bundle, other arithmetic.
     """

@@ -102,17 +102,27 @@ class SubgraphInfo(FileInfo):
     operators: dict[str, int]
 
 
+class ConformanceInfo(FileInfo):
+    """A known input, and what an exact backend makes of it.
+
+    digests: of the outputs of each subgraph that decides symbols; see `conformance.py`.
+    """
+
+    digests: dict[str, Digest]
+
+
 class Manifest(_Record):
     """A bundle's table of contents.
 
     form: how shapes are fixed. rewrites: those that the exporter applied, by name.
     precision: of weights and activations.
-    arithmetic: of h_s and the context subgraphs, on which symbols depend. `float`
-    files decode where the same backend, thread count and processor run.
+    arithmetic: of h_s and the context subgraphs, on which symbols depend. `exact` files
+    decode everywhere, `float` ones where the same backend, thread count and processor run.
+    calibration, conformance: of exact arithmetic, else absent.
     fingerprint: bundles that have the same one code alike.
     """
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     producer: str
     model: ModelInfo
     checkpoint: CheckpointInfo
@@ -121,13 +131,17 @@ class Manifest(_Record):
     opset: int
     rewrites: tuple[str, ...]
     precision: Literal["fp32"]
-    arithmetic: Literal["float"]
+    arithmetic: Literal["exact", "float"]
     subgraphs: dict[str, SubgraphInfo]
     entropy_tables: FileInfo
+    calibration: FileInfo | None = None
+    conformance: ConformanceInfo | None = None
     fingerprint: Digest
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
+        if (self.arithmetic == "exact") != (self.conformance is not None):
+            raise ValueError(f"a bundle of {self.arithmetic} arithmetic is with conformance digests if it is exact")
         for name, info in self.subgraphs.items():
             shapes = self._shapes(name)
             for tensor in (*info.inputs, *info.outputs):

@@ -5,6 +5,7 @@ them; `Codec.load(runner=...)` takes one, so that an NPU's API needs ten lines.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from elic_runtime.bundle import Bundle
 from elic_runtime.errors import BundleError
 from elic_runtime.manifest import SubgraphInfo
 
@@ -26,12 +28,14 @@ RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
 Providers = str | Sequence[str | tuple[str, dict[str, Any]]]
 
 
-def checked(name: str, runner: Runner, info: SubgraphInfo) -> Runner:
-    """A runner that raises BundleError unless it gives every declared output, whole and finite.
+def load_runner(bundle: Bundle, factory: RunnerFactory, name: str) -> Runner:
+    """A subgraph's runner, which raises BundleError unless it gives every declared output, whole and finite.
 
     What an application plugs in is outside of this project's tests; a wrong layout or a
     NaN would otherwise be painted.
     """
+    path, info = bundle.graph_path(name), bundle.manifest.subgraphs[name]
+    runner = factory(name, path, info)
 
     def run(inputs: Arrays) -> Arrays:
         outputs = runner(inputs)
@@ -46,33 +50,34 @@ def checked(name: str, runner: Runner, info: SubgraphInfo) -> Runner:
     return run
 
 
-def onnxruntime_factory(providers: Providers = ("CPUExecutionProvider",), threads: int = 0) -> RunnerFactory:
-    """Load subgraphs into ONNX Runtime.
+def describe_backend(factory: RunnerFactory) -> str:
+    """A factory's name for messages: its `__str__`, a function's own name."""
+    return f"the runner {factory.__qualname__}" if hasattr(factory, "__qualname__") else str(factory)
 
-    providers: execution provider, or several in order of preference, each a name or a name and its options.
-    threads: per operator; 0 leaves the choice to ONNX Runtime (one per core).
-    The factory raises BundleError for a provider that is not here, or a graph that does not load.
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """The factory that loads subgraphs into ONNX Runtime; equal ones are one setting of it.
+
+    providers: execution providers in order of preference, each with its options.
+    threads: per operator, 0 for one per core. optimize: whether graphs are optimized.
     """
-    providers = (providers,) if isinstance(providers, str) else providers
-    known = onnxruntime.get_available_providers()
-    for provider in providers:
-        name = provider if isinstance(provider, str) else provider[0]
-        if name not in known:
-            raise BundleError(f"this ONNX Runtime has no {name}: it has {', '.join(known)}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
-    # Planned memory is kept by each of 13 sessions: without it, 1168 MB instead of 1873
-    # at peak (both ways, 512x768, g_s not rewritten), in the same time.
-    options.enable_mem_pattern = False
-    # A codec runs one subgraph after the other: threads of the idle ones must not spin
-    # (measured on 2 cores: compress 0.73 s instead of 0.97, decompress 0.94 instead of 1.48).
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
-    def load(name: str, graph: Path, info: SubgraphInfo) -> Runner:
+    providers: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    threads: int
+    optimize: bool
+
+    def __str__(self) -> str:
+        names = " and ".join(name.removesuffix("ExecutionProvider") for name, _ in self.providers)
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else "a thread per core"
+        optimized = "" if self.optimize else ", not optimized"
+        return f"ONNX Runtime {onnxruntime.__version__}, {names}, {threads}{optimized}"
+
+    def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
+        """Load one subgraph. Raises BundleError for a graph that does not load, or is another one."""
+        providers = [(provider, dict(options)) for provider, options in self.providers]
         try:
-            session = onnxruntime.InferenceSession(str(graph), options, providers=list(providers))
+            session = onnxruntime.InferenceSession(str(graph), self._options(), providers=providers)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise BundleError(f"{graph}: ONNX Runtime cannot load {name}: {error}") from None
         names = [output.name for output in info.outputs]
@@ -88,4 +93,37 @@ def onnxruntime_factory(providers: Providers = ("CPUExecutionProvider",), thread
 
         return run
 
-    return load
+    def _options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        levels = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = levels.ORT_ENABLE_ALL if self.optimize else levels.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        # Planned memory is kept by each of 13 sessions: without it, 1168 MB instead of 1873
+        # at peak (both ways, 512x768, g_s not rewritten), in the same time.
+        options.enable_mem_pattern = False
+        # A codec runs one subgraph after the other: threads of the idle ones must not spin
+        # (measured on 2 cores: compress 0.73 s instead of 0.97, decompress 0.94 instead of 1.48).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+
+def onnxruntime_factory(
+    providers: Providers = ("CPUExecutionProvider",), threads: int = 0, *, optimize: bool = True
+) -> OnnxRuntime:
+    """Load subgraphs into ONNX Runtime.
+
+    providers: execution provider, or several in order of preference, each a name or a name and its options.
+    threads: per operator; 0 leaves the choice to ONNX Runtime (one per core).
+    optimize: let it rewrite graphs; without, slower, to compare.
+    Raises BundleError for a provider that is not here.
+    """
+    providers = (providers,) if isinstance(providers, str) else providers
+    known = onnxruntime.get_available_providers()
+    chosen = []
+    for provider in providers:
+        name, options = (provider, {}) if isinstance(provider, str) else provider
+        if name not in known:
+            raise BundleError(f"this ONNX Runtime has no {name}: it has {', '.join(known)}")
+        chosen.append((name, tuple(sorted(options.items()))))
+    return OnnxRuntime(tuple(chosen), threads, optimize)

@@ -97,24 +97,19 @@ class EntropyTables:
 
     y: CDFs by scale index. z: CDFs by channel.
     scale_table: float32 [64], standard deviation of each row of y, ascending.
-    scale_bound: smallest standard deviation; scales are raised to it.
+    scale_thresholds: float32 [63], ascending: a scale is coded by the row of the number that it exceeds.
     medians: float32 [N], the centre of each channel of z.
     """
 
     y: CdfTables
     z: CdfTables
     scale_table: NDArray[np.float32]
-    scale_bound: np.float32
+    scale_thresholds: NDArray[np.float32]
     medians: NDArray[np.float32]
 
     def scale_indexes(self, scales: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The row of y that codes each symbol: uint8, shaped like `scales`.
-
-        The same as CompressAI's `GaussianConditional.build_indexes`: the first level
-        that is not below the scale.
-        """
-        bounded = np.maximum(scales, self.scale_bound)
-        return np.searchsorted(self.scale_table[:-1], bounded).astype(np.uint8)
+        """The row of y that codes each symbol: how many thresholds its scale exceeds. uint8, shaped like `scales`."""
+        return np.searchsorted(self.scale_thresholds, scales).astype(np.uint8)
 
     def check(self) -> None:
         """Raises BundleError unless all of it can code."""
@@ -123,13 +118,15 @@ class EntropyTables:
         levels = len(self.y.lengths)
         for name, array, shape in (
             ("scale_table", self.scale_table, (levels,)),
-            ("scale_bound", self.scale_bound, ()),
+            ("scale_thresholds", self.scale_thresholds, (levels - 1,)),
             ("medians", self.medians, (len(self.z.lengths),)),
         ):
             if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
                 raise BundleError(f"entropy tables: {name} is not float32 {list(shape)} of finite values")
-        if levels > 256 or (np.diff(self.scale_table) <= 0).any():
-            raise BundleError("entropy tables: the scale table does not ascend, or has more than 256 levels")
+        if levels > 256 or any(
+            (np.diff(a.astype(np.float64)) <= 0).any() for a in (self.scale_table, self.scale_thresholds)
+        ):
+            raise BundleError("entropy tables: scales or their thresholds do not ascend, or are more than 256")
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The content of `entropy_tables.npz`, by name."""
@@ -141,7 +138,7 @@ class EntropyTables:
             "z_lengths": self.z.lengths,
             "z_offsets": self.z.offsets,
             "scale_table": self.scale_table,
-            "scale_bound": np.asarray(self.scale_bound),
+            "scale_thresholds": self.scale_thresholds,
             "medians": self.medians,
         }
 
@@ -155,7 +152,7 @@ def read_tables(path: Path) -> EntropyTables:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         y, z = (CdfTables(*(arrays[f"{name}_{part}"] for part in ("cdfs", "lengths", "offsets"))) for name in "yz")
-        tables = EntropyTables(y, z, arrays["scale_table"], arrays["scale_bound"][()], arrays["medians"])
+        tables = EntropyTables(y, z, *(arrays[name] for name in ("scale_table", "scale_thresholds", "medians")))
     except BundleError:
         raise
     except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own

@@ -4,8 +4,10 @@ import onnx
 import onnxsim
 import pytest
 import torch
-from elic_export.bundle import entropy_tables, export_bundle, fingerprint
+from elic_export.bundle import export_bundle
+from elic_export.calibration import Calibration
 from elic_export.config import DEPLOY_CONFIGS, read_thresholds
+from elic_export.deployment import deploy_exact, deploy_float, fingerprint
 from elic_export.errors import ExportError, OperatorError
 from elic_export.export import export_graph
 from elic_export.graphs import declare
@@ -79,12 +81,12 @@ def test_each_position_goes_through_a_parameter_net_once(bundle_path):
 
 
 @pytest.mark.parametrize("opset", [11, 20])
-def test_opsets_at_both_ends_pass_parity(checkpoint, config, tmp_path, cat, opset):
+def test_opsets_at_both_ends_pass_parity(checkpoint, deployment, config, tmp_path, cat, opset):
     small = config.model_copy(update={"opset": opset, "shape": Shape(height=64, width=128)})
-    export_bundle(checkpoint, small, tmp_path / "bundle")
+    export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
-    limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32")
-    report = measure_parity(checkpoint.model, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")
+    report = measure_parity(checkpoint.model, deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
@@ -94,69 +96,79 @@ def test_exporting_twice_gives_the_same_bytes(checkpoint, config):
     assert first == second
 
 
-def test_stored_tables_are_the_models(bundle_path, checkpoint):
+def test_stored_tables_are_the_models(bundle_path, deployment):
     stored = read_tables(bundle_path / "entropy_tables.npz")
-    for name, array in entropy_tables(checkpoint.model).arrays().items():
+    for name, array in deployment.tables.arrays().items():
         assert (stored.arrays()[name] == array).all(), name
 
 
-def test_the_fingerprint_covers_what_decides_symbols_only(checkpoint):
-    tables = entropy_tables(checkpoint.model)
-    original = fingerprint(checkpoint.model, tables, "float")
+@pytest.mark.parametrize("arithmetic", ["exact", "float"])
+def test_the_fingerprint_covers_what_decides_symbols_only(checkpoint, calibration, arithmetic):
+    def of(model):
+        return fingerprint(deploy_exact(model, calibration) if arithmetic == "exact" else deploy_float(model))
+
+    original = of(checkpoint.model)
     other = load_checkpoint(checkpoint.path).model
-    assert fingerprint(other, tables, "float") == original
+    assert of(other) == original
     with torch.no_grad():
         other.g_s[1].bias[0] += 1
-    assert fingerprint(other, tables, "float") == original
+    assert of(other) == original
     with torch.no_grad():
-        other.contexts[3].aggregation[0].bias[0] += 1e-6
-    assert fingerprint(other, tables, "float") != original
+        other.contexts[3].aggregation[0].bias[0] += 0.01
+    assert of(other) != original
 
 
-def test_a_forbidden_operator_names_its_node_and_leaves_nothing(checkpoint, config, tmp_path):
+def test_the_fingerprint_tells_arithmetics_and_calibrations_apart(
+    checkpoint, calibration, deployment, float_deployment
+):
+    wider = Calibration({name: peaks * (1.25 if name == "h_s.1" else 1) for name, peaks in calibration.peaks.items()})
+    fingerprints = {fingerprint(d) for d in (deployment, float_deployment, deploy_exact(checkpoint.model, wider))}
+    assert len(fingerprints) == 3
+
+
+def test_a_forbidden_operator_names_its_node_and_leaves_nothing(checkpoint, deployment, config, tmp_path):
     strict = config.model_copy(update={"allowed_operators": frozenset({"Conv", "Relu"})})
     with pytest.raises(OperatorError, match=r"g_a: node '.*' is \w+, which allowed_operators does not list"):
-        export_bundle(checkpoint, strict, tmp_path / "bundle")
+        export_bundle(checkpoint, deployment, strict, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failing_export_keeps_the_earlier_bundle(checkpoint, config, bundle_path, tmp_path):
+def test_a_failing_export_keeps_the_earlier_bundle(checkpoint, deployment, config, bundle_path, tmp_path):
     shutil.copytree(bundle_path, tmp_path / "bundle")
     strict = config.model_copy(update={"allowed_operators": frozenset()})
     with pytest.raises(OperatorError):
-        export_bundle(checkpoint, strict, tmp_path / "bundle")
+        export_bundle(checkpoint, deployment, strict, tmp_path / "bundle")
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
     assert Bundle(tmp_path / "bundle").graph_path("g_s").is_file()
 
 
-def test_other_folders_are_not_replaced(checkpoint, config, bundle_path, tmp_path):
+def test_other_folders_are_not_replaced(checkpoint, deployment, config, bundle_path, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for manifest in (None, '{"name": "a web app"}', (bundle_path / "manifest.json").read_text()):
         if manifest is not None:
             (tmp_path / "manifest.json").write_text(manifest)
         with pytest.raises(ExportError, match="is no bundle"):
-            export_bundle(checkpoint, config, tmp_path)
+            export_bundle(checkpoint, deployment, config, tmp_path)
         assert (tmp_path / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ExportError, match="is no bundle"):
-        export_bundle(checkpoint, config, tmp_path / "thesis.txt")
+        export_bundle(checkpoint, deployment, config, tmp_path / "thesis.txt")
 
 
-def test_an_earlier_bundle_is_replaced(checkpoint, config, bundle_path, tmp_path):
+def test_an_earlier_bundle_is_replaced(checkpoint, deployment, config, bundle_path, tmp_path):
     shutil.copytree(bundle_path, tmp_path / "bundle")
     (tmp_path / "bundle/parity.json").write_text("{}")
     small = config.model_copy(update={"shape": Shape(height=64, width=64)})
-    export_bundle(checkpoint, small, tmp_path / "bundle")
+    export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
     assert str(Bundle(tmp_path / "bundle").manifest.shape) == "64x64"
     assert not (tmp_path / "bundle/parity.json").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_stored_tables_that_cannot_code_are_not_exported(config, tmp_path):
+def test_stored_tables_that_cannot_code_are_not_exported():
     broken = load_checkpoint(default_checkpoint())
     broken.model.gaussian_conditional._quantized_cdf.zero_()
     with pytest.raises(ExportError, match="cannot code: entropy tables: row 0 of y is no distribution"):
-        export_bundle(broken, config, tmp_path / "bundle")
-    assert list(tmp_path.iterdir()) == []
+        deploy_float(broken.model)
 
 
 def test_a_graph_that_computes_something_else_is_not_exported(checkpoint, config, monkeypatch):

@@ -8,7 +8,9 @@ GOOD = "form: static\nshape:\n  height: 128\n  width: 192\n"
 def test_the_shipped_config_is_valid():
     config = read_config(DEPLOY_CONFIGS / "static-512x512.yaml", "static")
     assert (config.shape.height, config.shape.width, config.opset) == (512, 512, 17)
-    assert read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", config.precision).relative_error == 5e-6
+    assert (
+        read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", config.precision, config.arithmetic).relative_error == 5e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_unreadable_configs_are_refused(tmp_path):
 
 def test_a_precision_without_thresholds_is_refused():
     with pytest.raises(ConfigError, match="no thresholds for int4"):
-        read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "int4")
+        read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "int4", "exact")
 
 
 def test_a_shape_from_the_command_line_is_checked(config):

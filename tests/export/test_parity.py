@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -6,6 +7,8 @@ import pytest
 import torch
 from elic_export.cli import app
 from elic_export.config import DEPLOY_CONFIGS, read_thresholds
+from elic_export.deployment import deploy_exact, deploy_float
+from elic_export.errors import ExportError
 from elic_export.metrics import TensorError, code_length, psnr
 from elic_export.parity import measure_parity
 from elic_export.verdicts import judge
@@ -15,7 +18,12 @@ from elic_runtime.images import write_image
 from elic_runtime.tables import CdfTables
 from typer.testing import CliRunner
 
-LIMITS = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32")
+LIMITS, FLOAT_LIMITS = (
+    read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", arithmetic) for arithmetic in ("exact", "float")
+)
+
+
+SYMBOLS = 2 * 320 * 8 * 12
 
 
 @pytest.fixture
@@ -26,47 +34,75 @@ def photo(cat, tmp_path):
     return path
 
 
-def test_the_exported_bundle_is_the_model(checkpoint, bundle_path, photo):
-    report = measure_parity(checkpoint.model, Bundle(bundle_path), [photo], LIMITS)
+def check_model(report, bundle_path):
     assert report.passed, [f for f in report.findings if not f.passed]
     assert report.streams_compared == 2 * 11
     assert report.streams_differing == 0
     assert {s.subgraph for s in report.subgraphs} == Bundle(bundle_path).manifest.subgraphs.keys()
     assert len(report.passes) == 10
-    assert sum(p.symbols for p in report.passes) == 2 * 320 * 8 * 12
+    assert sum(p.symbols for p in report.passes) == SYMBOLS
     (image,) = report.images
     assert image.file_bpp == pytest.approx(image.torch_bpp, rel=0.15)  # a small image: framing counts
-    assert image.file_psnr_db == pytest.approx(image.torch_psnr_db, abs=0.005)
 
 
-def test_another_model_fails(checkpoint, bundle_path, photo):
+def test_the_float_bundle_is_the_model(checkpoint, float_deployment, float_bundle_path, photo):
+    report = measure_parity(checkpoint.model, float_deployment, Bundle(float_bundle_path), [photo], FLOAT_LIMITS)
+    check_model(report, float_bundle_path)
+    assert report.exactness == report.layers == []
+
+
+def test_the_exact_bundle_is_the_model_on_every_backend(checkpoint, deployment, bundle_path, photo):
+    report = measure_parity(checkpoint.model, deployment, Bundle(bundle_path), [photo], LIMITS)
+    check_model(report, bundle_path)
+    assert len(report.exactness) >= 4
+    assert all((b.symbols, b.differing) == (SYMBOLS, 0) for b in report.exactness)
+    assert len(report.layers) == 3 + 5 * 4 + 4 * 3  # h_s, spatial and parameter nets, channel contexts
+    for s in report.subgraphs:
+        assert (s.max_abs_error == 0) == (s.subgraph == "h_s" or s.subgraph.startswith("context"))
+
+
+def test_another_model_fails(checkpoint, float_deployment, float_bundle_path, photo):
     changed = load_checkpoint(checkpoint.path).model
     with torch.no_grad():
         changed.contexts[0].aggregation[4].bias += 0.05
         changed.g_s[14].bias += 0.02
-    report = measure_parity(changed, Bundle(bundle_path), [photo], LIMITS)
+    other = dataclasses.replace(deploy_float(changed), model=checkpoint.model)  # its fingerprint, not its numbers
+    report = measure_parity(changed, other, Bundle(float_bundle_path), [photo], FLOAT_LIMITS)
     failed = {f.question for f in report.findings if not f.passed}
-    assert {
-        "graphs: relative error",
-        "passes: scale indexes differing",
-        "pictures: g_s off, 8-bit steps",
-    } <= failed
+    assert {"graphs: relative error", "pictures: g_s off, 8-bit steps", "pictures: PSNR off PyTorch's, dB"} <= failed
     assert not report.passed
 
 
-def test_a_flat_picture_passes(checkpoint, bundle_path, tmp_path):
+def test_a_model_of_other_integers_is_refused(checkpoint, calibration, bundle_path, photo):
+    changed = load_checkpoint(checkpoint.path).model
+    with torch.no_grad():
+        changed.contexts[0].aggregation[4].bias += 0.05
+    with pytest.raises(ExportError, match="quantizes to other integers"):
+        measure_parity(changed, deploy_exact(changed, calibration), Bundle(bundle_path), [photo], LIMITS)
+
+
+def test_a_flat_picture_passes(checkpoint, float_deployment, float_bundle_path, tmp_path):
     """It has no range to relate an error to, and few bytes to hide the ends of streams in."""
     write_image(tmp_path / "black.png", np.zeros((40, 50, 3), np.uint8))
-    report = measure_parity(checkpoint.model, Bundle(bundle_path), [tmp_path / "black.png"], LIMITS)
+    images = [tmp_path / "black.png"]
+    report = measure_parity(checkpoint.model, float_deployment, Bundle(float_bundle_path), images, FLOAT_LIMITS)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
-def test_a_nan_fails(checkpoint, bundle_path, photo):
-    report = measure_parity(checkpoint.model, Bundle(bundle_path), [photo], LIMITS)
+def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
+    report = measure_parity(checkpoint.model, deployment, Bundle(bundle_path), [photo], LIMITS)
     report.subgraphs[3].relative_error = float("nan")
-    findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0)
+    findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
     assert not findings[0].passed
     assert findings[0].worst == report.subgraphs[3].subgraph
+
+
+def test_a_symbol_that_a_backend_decodes_otherwise_fails(checkpoint, deployment, bundle_path, photo):
+    report = measure_parity(checkpoint.model, deployment, Bundle(bundle_path), [photo], LIMITS)
+    report.exactness[1].differing = 1
+    findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
+    (failed,) = (f for f in findings if not f.passed)
+    assert (failed.question, failed.worst) == ("backends: symbols differing", report.exactness[1].backend)
 
 
 def test_the_command_writes_reports_and_sets_the_exit_code(bundle_path, photo, tmp_path):

@@ -11,8 +11,9 @@ def tables(bundle_path):
     return Bundle(bundle_path).tables()
 
 
-def test_scale_indexes_are_compressais(checkpoint, tables):
+def test_scale_indexes_of_float_arithmetic_are_compressais(checkpoint, float_deployment):
     """At every level, a float step to either side, below the bound, above the table, and anywhere."""
+    tables = float_deployment.tables
     levels = tables.scale_table
     random = np.exp(np.random.default_rng(0).uniform(np.log(1e-3), np.log(1e3), 100_000)).astype(np.float32)
     scales = np.concatenate(
@@ -21,6 +22,18 @@ def test_scale_indexes_are_compressais(checkpoint, tables):
     expected = checkpoint.model.gaussian_conditional.build_indexes(torch.from_numpy(scales))
     assert (tables.scale_indexes(scales) == expected.numpy()).all()
     assert tables.scale_indexes(scales.reshape(1, -1, 1)).shape == (1, len(scales), 1)
+
+
+def test_exact_arithmetic_takes_the_nearest_level_of_a_grid(tables):
+    """On a logarithmic scale; medians are on a grid too."""
+    assert (tables.scale_thresholds * 256 == np.rint(tables.scale_thresholds * 256)).all()
+    assert (tables.medians * 64 == np.rint(tables.medians * 64)).all()
+    assert (tables.scale_indexes(tables.scale_table) == np.arange(64)).all()
+    grid = np.arange(1, 300 * 256, 7, dtype=np.float32) / 256
+    nearest = np.abs(np.log(grid)[:, None] - np.log(tables.scale_table)).argmin(axis=1)
+    between = np.abs(tables.scale_indexes(grid).astype(int) - nearest)
+    assert between.max() <= 1
+    assert (between > 0).mean() < 0.001  # a threshold moves by up to half a step of the grid
 
 
 def test_equal_tables_give_equal_bytes(tables, tmp_path):
@@ -71,7 +84,8 @@ def test_lengths_that_do_not_fit_are_refused(lengths):
         {"scale_table": np.float32(1)},
         {"scale_table": np.full(64, np.nan, np.float32)},
         {"scale_table": np.linspace(9, 1, 64, dtype=np.float32)},
-        {"scale_bound": np.zeros(2, np.float32)},
+        {"scale_thresholds": np.zeros(64, np.float32)},
+        {"scale_thresholds": np.linspace(9, 1, 63, dtype=np.float32)},
         {"medians": np.zeros(191, np.float32)},
         {"medians": np.zeros(192)},
         {"medians": np.full(192, np.inf, np.float32)},

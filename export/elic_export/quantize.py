@@ -1,0 +1,296 @@
+"""A float model and its calibration -> the same model with h_s and contexts in integers.
+
+Post-training quantization after He et al., "Post-Training Quantization for
+Cross-Platform Learned Image Compression" (arXiv 2202.07513). Tensors stay float32 and
+hold integers: every layer is a convolution, Floor and Clip. A convolution's weights
+are integers of 11 bits times one power of two per output channel, the smallest for
+which no sum of its terms, in any order, reaches 2^24 of them: float32 then adds
+without rounding, whoever adds. `exactness.py` proves it of the result.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from elic_models import ELIC
+from elic_models.context import SliceContext
+from elic_models.layers import CheckerboardConv2d
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from elic_export.calibration import Calibration
+from elic_export.errors import ExportError
+
+Float64 = NDArray[np.float64]
+
+ACCUMULATOR_LIMIT = 2**24
+"""float32 holds every integer below it."""
+
+OPERAND_LIMIT = 2**11 - 1
+"""Largest magnitude of a factor: TF32 holds 11 bits too."""
+
+FACTOR_BITS = 7
+INPUT_BITS = 17
+"""A real input of 17 bits times a factor of 7 is exact in float32; larger ones are clipped."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How fine the integers are, chosen by rate (docs/exact.md says what else was tried).
+
+    activation_bits: of an activation, its sign apart. channel_bits: of those inside the
+        channel context, whose 5x5 kernels add up to 5600 of them. input_bits: of y_hat and z_hat.
+    margin: clip over the largest value seen in calibration. floor: what a channel's largest
+        value is taken for at least, as a share of its tensor's.
+    mean_bits, scale_bits, median_bits: after the point of means, scales and z's medians.
+    """
+
+    activation_bits: int = 10
+    channel_bits: int = 9
+    input_bits: int = 10
+    margin: float = 1.5
+    floor: float = 0.05
+    mean_bits: int = 7
+    scale_bits: int = 8
+    median_bits: int = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What a tensor's integers stand for: step[c] x integer in channel c.
+
+    step, low, high: float64 [C]; the latter two are the integers' range.
+    """
+
+    step: Float64
+    low: Float64
+    high: Float64
+
+    @classmethod
+    def of(cls, step: Float64, low: int, high: int) -> "Grid":
+        """The same range in every channel."""
+        return cls(step, np.full(len(step), float(low)), np.full(len(step), float(high)))
+
+    @classmethod
+    def join(cls, grids: Iterable["Grid"]) -> "Grid":
+        """The grid of tensors that are concatenated."""
+        parts = list(grids)
+        return cls(*(np.concatenate([getattr(grid, name) for grid in parts]) for name in ("step", "low", "high")))
+
+
+class Requantize(nn.Module):
+    """Accumulators -> integers of the next grid. A lower limit of 0 is the ReLU."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__()
+        self.limits: Tensor
+        self.register_buffer("limits", torch.tensor([grid.low.min(), grid.high.max()]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]"""
+        low, high = self.limits.tolist()
+        return x.floor().clamp(low, high)
+
+
+class FromReal(Requantize):
+    """Multiples of a power of two -> the nearest integers of a coarser grid."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__(grid)
+        self.factor: Tensor
+        self.register_buffer("factor", _channelwise(1 / grid.step))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]"""
+        return super().forward(x * self.factor + 0.5)
+
+
+class ToReal(nn.Module):
+    """Accumulators -> multiples of a power of two."""
+
+    def __init__(self, step: Float64) -> None:
+        super().__init__()
+        self.step: Tensor
+        self.register_buffer("step", _channelwise(step))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]"""
+        return x.floor() * self.step
+
+
+def quantize(model: ELIC, calibration: Calibration, precision: Precision | None = None) -> ELIC:
+    """A copy of a float model that computes means and scales in integers.
+
+    The same modules with the same calls: `latent_parameters` and `code_passes` take and
+    give z_hat, y_hat, means and scales in their own units, the latter two on a grid.
+    Latent means and scales are integers of a unit per channel. g_a, h_a and g_s stay.
+    Raises ExportError if the calibration is another model's, or a layer cannot be made exact.
+    """
+    return _Quantizer(model, calibration, precision or Precision()).run()
+
+
+class _Quantizer:
+    def __init__(self, model: ELIC, calibration: Calibration, precision: Precision) -> None:
+        self.model = copy.deepcopy(model)
+        self.peaks = calibration.peaks
+        self.precision = precision
+        self.starts = np.cumsum((0, *model.spec.groups))
+
+    def run(self) -> ELIC:
+        z_hat = self._input_grid("z_hat", np.arange(self.model.spec.N), self.precision.median_bits)
+        bits = self.precision.activation_bits
+        layers, latents = self._layers("h_s", self.model.h_s, z_hat, bits)
+        self.model.h_s = nn.Sequential(FromReal(z_hat), *layers)
+        for k, context in enumerate(self.model.contexts):
+            support = [latents]
+            if context.channel is not None:
+                decoded = Grid.join(self._y_hat(i) for i in context.context_slices)
+                layers, channel = self._layers(
+                    f"context.{k}.channel", context.channel, decoded, self.precision.channel_bits
+                )
+                context.channel = nn.Sequential(FromReal(decoded), *layers)
+                support.insert(0, channel)
+            spatial = self._spatial(k, context)
+            self._aggregation(k, context, Grid.join((spatial, *support)))
+        return self.model
+
+    def _spatial(self, k: int, context: SliceContext) -> Grid:
+        name, conv = f"context.{k}.spatial", context.spatial
+        if not isinstance(conv, CheckerboardConv2d):
+            raise ExportError(f"{name}: {type(conv).__name__} has no exact form")
+        conv.weight = nn.Parameter(conv.masked_weight.detach(), requires_grad=False)
+        anchors, out = self._y_hat(k), self._grid(name, self.precision.activation_bits, signed=True)
+        context.spatial = nn.Sequential(
+            FromReal(anchors), quantize_conv(name, conv, anchors, out.step), Requantize(out)
+        )
+        return out
+
+    def _aggregation(self, k: int, context: SliceContext, grid: Grid) -> None:
+        name = f"context.{k}.aggregation"
+        *hidden, last = context.aggregation
+        layers, grid = self._layers(name, hidden, grid, self.precision.activation_bits)
+        bits = np.repeat((self.precision.mean_bits, self.precision.scale_bits), context.channels)
+        step = 2.0**-bits
+        context.aggregation = nn.Sequential(
+            *layers, quantize_conv(f"{name}.{len(hidden)}", last, grid, step), ToReal(step)
+        )
+
+    def _layers(self, name: str, layers: Iterable[nn.Module], grid: Grid, bits: int) -> tuple[list[nn.Module], Grid]:
+        """Convolutions, each with the ReLU after it if there is one. The last one, without, has all the bits."""
+        source = list(layers)
+        quantized: list[nn.Module] = []
+        for i, layer in enumerate(source):
+            if isinstance(layer, nn.ReLU):
+                continue
+            rectified = i + 1 < len(source)
+            at = f"{name}.{i + rectified}"
+            out = self._grid(at, bits if rectified else self.precision.activation_bits, signed=not rectified)
+            quantized += [quantize_conv(f"{name}.{i}", layer, grid, out.step), Requantize(out)]
+            grid = out
+        return quantized, grid
+
+    def _grid(self, name: str, bits: int, *, signed: bool) -> Grid:
+        high = 2**bits - 1
+        return Grid.of(self._clip(name) / high, -high if signed else 0, high)
+
+    def _y_hat(self, k: int) -> Grid:
+        return self._input_grid("y_hat", np.arange(self.starts[k], self.starts[k + 1]), self.precision.mean_bits)
+
+    def _input_grid(self, name: str, channels: NDArray[np.int64], bits: int) -> Grid:
+        """Not finer than the values are, and with a factor that `FACTOR_BITS` hold."""
+        high = 2**self.precision.input_bits - 1
+        clip = self._clip(name)
+        if clip.max() * 2**bits >= 2**INPUT_BITS:
+            raise ExportError(f"{name} gets too large for exact arithmetic: {clip.max():.3g}")
+        if channels[-1] >= len(clip):
+            raise ExportError(f"the calibration has {len(clip)} channels of {name}: it is of another model")
+        fraction, exponent = np.frexp(high / clip[channels])
+        factor = np.ldexp(np.floor(np.ldexp(fraction, FACTOR_BITS)), exponent - FACTOR_BITS)
+        return Grid.of(1 / np.minimum(factor, 2.0**bits), -high, high)
+
+    def _clip(self, name: str) -> Float64:
+        if name not in self.peaks:
+            raise ExportError(f"the calibration has no {name}: it is of another model")
+        peaks = self.peaks[name]
+        clip = self.precision.margin * np.maximum(peaks, self.precision.floor * peaks.max())
+        return np.where(clip > 0, clip, 1.0)  # a tensor that is always 0 may have any unit
+
+
+def quantize_conv(name: str, conv: nn.Module, grid: Grid, out_step: Float64) -> nn.Module:
+    """A convolution from the integers of `grid` to accumulators in units of `out_step`, float64 [out].
+
+    Half of an `out_step` is in the bias, so that Floor rounds.
+    Raises ExportError for a shape that the calibration does not fit, or weights that are too large.
+    """
+    if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) or conv.groups != 1:
+        raise ExportError(f"{name}: {type(conv).__name__} has no exact form")
+    weight, bias = folded(conv)
+    if weight.shape[:2] != (len(out_step), len(grid.step)):
+        raise ExportError(f"{name}: its channels are not those of the calibration, which is of another model")
+    weight = weight * (grid.step[None] / out_step[:, None])[:, :, None, None]
+    integers, terms, unit = _finest(name, weight, bias / out_step, grid, strides(conv))
+    stored = integers * unit[:, None, None, None]
+    exact = copy.deepcopy(conv)
+    exact.weight = nn.Parameter(torch.from_numpy(unfolded(conv, stored)).float(), requires_grad=False)
+    exact.bias = nn.Parameter(torch.from_numpy(terms * unit).float(), requires_grad=False)
+    return exact
+
+
+def _finest(
+    name: str, weight: Float64, bias: Float64, grid: Grid, stride: tuple[int, int]
+) -> tuple[Float64, Float64, Float64]:
+    """Integers for weights [out, in, kernel, kernel] and biases [out], and their unit, a power of two: [out]."""
+    largest = np.abs(weight).max(axis=(1, 2, 3)).clip(2.0**-60)
+    _, exponent = np.frexp(OPERAND_LIMIT / largest)
+    bits = np.minimum(exponent - 1, ACCUMULATOR_LIMIT.bit_length() - 2).astype(np.float64)
+    while True:
+        unit = 2.0**-bits
+        integers = np.rint(weight / unit[:, None, None, None])
+        terms = np.rint(bias / unit) + np.where(unit < 1, 0.5 / unit, 0)
+        too_large = largest_sums(integers, terms, grid.low, grid.high, stride) >= ACCUMULATOR_LIMIT
+        if not too_large.any():
+            return integers, terms, unit
+        bits = bits - too_large
+        if bits.min() < -ACCUMULATOR_LIMIT.bit_length():
+            raise ExportError(f"{name}: its weights are too large for exact arithmetic")
+
+
+def largest_sums(integers: Float64, terms: Float64, low: Float64, high: Float64, stride: tuple[int, int]) -> Float64:
+    """The largest magnitude that any partial sum of an accumulator can reach: float64 [out].
+
+    integers: weights [out, in, kernel, kernel]. terms: [out], what is added besides.
+    low, high: [in], of the inputs. stride: as `strides` gives it.
+    """
+    low, high = (limit.reshape(1, -1, 1, 1) for limit in (low, high))
+    up = np.maximum(integers * high, integers * low).clip(min=0)
+    down = -np.minimum(integers * high, integers * low).clip(max=0)
+    sums = [
+        part[:, :, row :: stride[0], column :: stride[1]].sum(axis=(1, 2, 3)) + extra
+        for part, extra in ((up, terms.clip(min=0)), (down, -terms.clip(max=0)))
+        for row in range(stride[0])
+        for column in range(stride[1])
+    ]
+    return np.asarray(np.max(sums, axis=0), np.float64)
+
+
+def strides(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
+    """Of the taps that one output sees: those of one parity class of a transposed convolution, else all."""
+    return (conv.stride[0], conv.stride[1]) if isinstance(conv, nn.ConvTranspose2d) else (1, 1)
+
+
+def folded(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Float64, Float64]:
+    """Weights [out, in, kernel, kernel] and biases [out] of either kind, float64."""
+    weight = conv.weight.detach().double().numpy()
+    bias = np.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().double().numpy()
+    return (weight.swapaxes(0, 1) if isinstance(conv, nn.ConvTranspose2d) else weight), bias
+
+
+def unfolded(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Float64) -> Float64:
+    """Weights [out, in, kernel, kernel] in the order that this kind stores."""
+    return np.ascontiguousarray(weight.swapaxes(0, 1) if isinstance(conv, nn.ConvTranspose2d) else weight)
+
+
+def _channelwise(values: Float64) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))[None, :, None, None]

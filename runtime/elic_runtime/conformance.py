@@ -1,0 +1,145 @@
+"""Does a backend compute an exact bundle's integers? Asked of a known input, before anything is coded.
+
+The input is a few symbols of z and y, repeated to the bundle's shape. h_s and the
+context subgraphs run over it as they do over an image; the digest of each one's
+outputs must be the manifest's, which the exporter made in float64.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elic_runtime.bundle import Bundle
+from elic_runtime.context import ContextModel, Floats, Symbols, context_names, pack
+from elic_runtime.errors import BundleError, ConformanceError
+from elic_runtime.manifest import DOWNSAMPLING, LATENT_STRIDE, ModelInfo, Shape
+from elic_runtime.runners import Arrays, OnnxRuntime, Runner, RunnerFactory, describe_backend, load_runner
+
+Patches = tuple[NDArray[np.int8], NDArray[np.int8]]
+"""Symbols of z [N, h, w] and of y [M, h, w] that repeat in both directions."""
+
+Trace = dict[str, tuple[Arrays, Arrays]]
+"""What went in and out of each subgraph, by its name."""
+
+_PASSED: set[tuple[OnnxRuntime, str]] = set()
+"""Settings that passed in this process, each with the manifest."""
+
+
+def deciding_names(slices: int) -> list[str]:
+    """The subgraphs that decide symbols, in the order in which they run."""
+    return ["h_s", *context_names(slices)]
+
+
+def require_exact(
+    bundle: Bundle, factory: RunnerFactory, runners: Mapping[str, Runner], medians: NDArray[np.float32]
+) -> None:
+    """Run the known input of an exact bundle, unless this very setting has passed before.
+
+    factory: what loaded the runners; only ONNX Runtime's settings can be told apart.
+    Raises ConformanceError naming the backend and the first subgraph that differs.
+    """
+    manifest = bundle.manifest
+    if manifest.conformance is None:
+        return
+    key = (factory, manifest.model_dump_json()) if isinstance(factory, OnnxRuntime) else None
+    if key in _PASSED:
+        return
+    differing = first_difference(bundle, runners, medians)
+    if differing is not None:
+        raise ConformanceError(
+            f"{describe_backend(factory)} does not compute {differing} exactly, so no other machine could read its "
+            "files: choose another backend, or its float32 precision without TF32, bf16, fp16, Winograd or fast math"
+        )
+    if key is not None:
+        _PASSED.add(key)
+
+
+def load_deciding(bundle: Bundle, factory: RunnerFactory) -> dict[str, Runner]:
+    """The runners of the subgraphs that decide symbols. Raises BundleError."""
+    slices = len(bundle.manifest.model.groups)
+    return {name: load_runner(bundle, factory, name) for name in deciding_names(slices)}
+
+
+def first_difference(bundle: Bundle, runners: Mapping[str, Runner], medians: NDArray[np.float32]) -> str | None:
+    """The first subgraph whose integers are not the manifest's, or None.
+
+    medians: of the bundle's entropy tables. Raises BundleError.
+    """
+    manifest = bundle.manifest
+    if manifest.conformance is None:
+        raise BundleError(
+            f"{bundle.folder}: its arithmetic is {manifest.arithmetic}, which no check can hold to be exact"
+        )
+    patches = read_patches(bundle.file(manifest.conformance), manifest.model)
+    found = trace(manifest.model, manifest.shape, patches, medians, runners)
+    wanted = manifest.conformance.digests
+    for name in deciding_names(len(manifest.model.groups)):
+        if digest(found[name][1], [t.name for t in manifest.subgraphs[name].outputs]) != wanted.get(name):
+            return name
+    return None
+
+
+def trace(
+    model: ModelInfo, shape: Shape, patches: Patches, medians: NDArray[np.float32], runners: Mapping[str, Runner]
+) -> Trace:
+    """Run h_s and the context subgraphs over known symbols.
+
+    medians: float32 [N]. runners: by subgraph.
+    """
+    found: Trace = {}
+
+    def recorded(name: str) -> Runner:
+        def run(inputs: Arrays) -> Arrays:
+            outputs = runners[name](inputs)
+            found[name] = (dict(inputs), outputs)
+            return outputs
+
+        return run
+
+    z, y = (
+        _repeat(patch, shape.height // stride, shape.width // stride)
+        for patch, stride in zip(patches, (DOWNSAMPLING, LATENT_STRIDE), strict=True)
+    )
+    y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
+
+    def code(k: int, half: int, _means: Floats, _scales: Floats) -> Symbols:
+        return pack(y_slices[k], model.anchor_parity ^ half).astype(np.int32)
+
+    latents = recorded("h_s")({"z_hat": z + medians[None, :, None, None]})
+    ContextModel(model, recorded).walk(latents["latent_means"], latents["latent_scales"], code)
+    return found
+
+
+def digest(outputs: Arrays, names: list[str]) -> str:
+    """SHA-256 over outputs in the order of `names`, as little-endian float32, without negative zeros."""
+    hashed = hashlib.sha256()
+    for name in names:
+        hashed.update(np.ascontiguousarray(outputs[name] + np.float32(0), dtype="<f4").tobytes())
+    return hashed.hexdigest()
+
+
+def read_patches(path: Path, model: ModelInfo) -> Patches:
+    """Read `conformance.npz`. Raises BundleError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            z, y = file["z_symbols"], file["y_symbols"]
+    except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own
+        raise BundleError(f"{path}: no known input: {' '.join(str(error).split())}") from None
+    for patch, channels in ((z, model.N), (y, model.M)):
+        if patch.dtype != np.int8 or patch.ndim != 3 or patch.shape[0] != channels or not patch.size:
+            raise BundleError(f"{path}: no known input of this model")
+    return z, y
+
+
+def write_patches(path: Path, patches: Patches) -> None:
+    """Write `conformance.npz`."""
+    np.savez(path, z_symbols=patches[0], y_symbols=patches[1])
+
+
+def _repeat(patch: NDArray[np.int8], height: int, width: int) -> Floats:
+    """[C, h, w] -> float32 [1, C, height, width]"""
+    rows, columns = np.arange(height) % patch.shape[1], np.arange(width) % patch.shape[2]
+    return patch[:, rows][:, :, columns][None].astype(np.float32)
