@@ -8,6 +8,8 @@ BUNDLE := build/static-512x512
 PHOTO := build/photos/astronaut.png
 IMAGES ?= build/photos
 CHECKPOINT ?=
+CALIBRATION ?=
+CALIBRATION_OPTION := $(if $(CALIBRATION),--calibration $(CALIBRATION))
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 .PHONY: help demo test lint export-static parity bench clean
@@ -19,6 +21,7 @@ help:
 	@echo "make bench          time the runtime and PyTorch side by side"
 	@echo "make test, lint     what CI runs"
 	@echo "make clean          remove build/"
+	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
 	@echo "CHECKPOINT=... takes your own checkpoint, PYTHON=... another Python (3.10 to 3.12)"
 
 $(READY): pyproject.toml constraints.txt
@@ -40,7 +43,7 @@ demo: $(READY) $(PHOTO) export-static
 	$(BIN)/elic-export parity $(BUNDLE) --images $(PHOTO) $(CHECKPOINT_OPTION)
 
 export-static: $(READY)
-	$(BIN)/elic-export static --config deploy_configs/static-512x512.yaml --out $(BUNDLE) $(CHECKPOINT_OPTION)
+	$(BIN)/elic-export static --config deploy_configs/static-512x512.yaml --out $(BUNDLE) $(CHECKPOINT_OPTION) $(CALIBRATION_OPTION)
 
 $(BUNDLE)/manifest.json: | $(READY)
 	$(MAKE) export-static

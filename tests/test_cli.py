@@ -206,6 +206,13 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
     other = tmp_path / "other.pth"
     torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, other)
     assert refused(elic_export(*export, "--checkpoint", other), "not an ELIC checkpoint")
+    floats = tmp_path / "float.yaml"
+    floats.write_text("form: static\nshape: {height: 64, width: 64}\narithmetic: float\n")
+    calibration = bundle_path / "calibration.npz"
+    assert refused(elic_export(*export, "--config", floats, "--calibration", calibration), "is not calibrated")
+    assert refused(elic_export(*export, "--calibration", bundle_path / "conformance.npz"), "no calibration: a peak")
+    assert refused(elic_export(*export, "--calibration", tmp_path / "no.npz"), "no.npz: no calibration")
+    assert refused(elic_export(*export, "--calibration", tmp_path / "photos"), "photos: no such file")
     assert not out.exists()
     assert refused(elic_export("parity", tmp_path, "--images", photo), "no bundle here")
     assert refused(elic_export("parity", bundle_path, "--images", tmp_path / "no.png"), "no.png: no such file")
@@ -216,18 +223,18 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
 def test_help_says_what_each_command_is_for():
     assert "deploy_configs/static-512x512.yaml" in " ".join(elic_export("static", "--help").stdout.split())
     for run, words in [
-        (elic("--help"), ["compress", "decompress", "info"]),
+        (elic("--help"), ["compress", "decompress", "info", "conformance"]),
         (elic("compress", "--help"), ["--bundle", "--coder", "--json"]),
         (elic_export("--help"), ["static", "parity", "bench"]),
-        (elic_export("static", "--help"), ["--config", "--checkpoint", "--out", "--shape"]),
+        (elic_export("static", "--help"), ["--config", "--checkpoint", "--out", "--shape", "--calibration"]),
     ]:
         assert run.exit_code == 0
         for word in words:
             assert word in run.stdout
 
 
-def test_bench_times_both_sides(bundle_path, photo):
-    run = elic_export("bench", bundle_path, "--image", photo, "--rounds", "1", "--json")
+def test_bench_times_both_sides(bundle_path, float_bundle_path, photo):
+    run = elic_export("bench", bundle_path, "--image", photo, "--rounds", "1", "--against", float_bundle_path, "--json")
     assert run.exit_code == 0, run.output
     result = json.loads(run.stdout)
     for stage in ("compress", "decompress"):
@@ -236,6 +243,8 @@ def test_bench_times_both_sides(bundle_path, photo):
         )
         assert 0 < result[stage]["outside_subgraphs_ms"] < 1000 * result[stage]["best_seconds"]["bundle"]
     assert result["peak_mb"]["bundle"] > 50
+    for side in ("bundle", "against"):
+        assert 0 < result["deciding_ms"][side]["best"] < 1000 * result["compress"]["best_seconds"][side]
     assert refused(elic_export("bench", bundle_path.parent, "--image", photo, "--rounds", "1"), "no bundle here")
     other = photo.with_name("other.safetensors")
     other.write_bytes(b"not what was exported")

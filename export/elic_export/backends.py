@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from elic_runtime.bundle import Bundle
 from elic_runtime.conformance import load_deciding
+from elic_runtime.errors import BundleError
 from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
 
@@ -41,21 +42,30 @@ class OpenVino:
     """
 
     def __init__(self) -> None:
-        import openvino
-
+        """Raises BundleError if OpenVINO is installed but does not load."""
+        try:
+            import openvino
+        except ImportError as error:
+            raise BundleError(f"OpenVINO is installed here but does not load: {error}") from None
         self._core = openvino.Core()
         self._name = f"OpenVINO {openvino.__version__.split('-')[0]}, CPU, f32"
 
     def __str__(self) -> str:
         return self._name
 
-    def __call__(self, _name: str, graph: Path, info: SubgraphInfo) -> Runner:
-        """Compile one subgraph."""
-        compiled = self._core.compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
+        """Compile one subgraph. Raises BundleError."""
+        try:
+            compiled = self._core.compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        except RuntimeError as error:
+            raise BundleError(f"{graph}: OpenVINO cannot compile {name}: {' '.join(str(error).split())}") from None
         names = [output.name for output in info.outputs]
 
         def run(inputs: Arrays) -> Arrays:
-            outputs = compiled(inputs)
-            return {name: np.array(outputs[name]) for name in names}
+            try:
+                outputs = compiled(inputs)
+            except RuntimeError as error:
+                raise BundleError(f"OpenVINO cannot run {name}: {' '.join(str(error).split())}") from None
+            return {output: np.array(outputs[output]) for output in names}
 
         return run

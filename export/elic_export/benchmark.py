@@ -23,19 +23,21 @@ from rich.table import Table
 
 from elic_export.errors import ExportError
 
-SIDES = ("pytorch", "bundle")
 STAGES = ("compress", "decompress")
 
 Timing = dict[str, float]
 Pixels = NDArray[np.uint8]
 Result = dict[str, Any]
+Side = Callable[[Path, Pixels, int], Callable[[], Timing]]
 
 
-def run_benchmark(bundle: Path, checkpoint: Path, image: Path, threads: int, rounds: int) -> Result:
-    """Time both sides on one photograph.
+def run_benchmark(
+    bundle: Path, checkpoint: Path, image: Path, threads: int, rounds: int, against: Path | None = None
+) -> Result:
+    """Time both sides, and another bundle if one is given, on one photograph.
 
     Returns seconds (best and median of `rounds`), their ratios, the bundle's milliseconds
-    outside of its subgraphs, and peak memory of each process in MB.
+    outside of its subgraphs and in those that decide symbols, and peak memory of each process in MB.
     Raises ExportError, ElicError for input that either side refuses.
     """
     from elic_runtime.bundle import Bundle
@@ -43,25 +45,30 @@ def run_benchmark(bundle: Path, checkpoint: Path, image: Path, threads: int, rou
     from elic_runtime.images import read_image
 
     pixels = read_image(image)
-    if Bundle(bundle).manifest.checkpoint.sha256 != sha256_file(checkpoint):
-        raise ExportError(f"{bundle}: exported from another checkpoint: pass it with --checkpoint")
+    sides: dict[str, tuple[Side, Path]] = {"pytorch": (_pytorch_side, checkpoint), "bundle": (_bundle_side, bundle)}
+    if against is not None:
+        sides["against"] = (_bundle_side, against)
+    digest = sha256_file(checkpoint)
+    for work, path in sides.values():
+        if work is _bundle_side and Bundle(path).manifest.checkpoint.sha256 != digest:
+            raise ExportError(f"{path}: exported from another checkpoint: pass it with --checkpoint")
     context = multiprocessing.get_context("spawn")
-    workers = []
-    for work, path in ((_pytorch_side, checkpoint), (_bundle_side, bundle)):
+    workers = {}
+    for side, (work, path) in sides.items():
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work, path, pixels, threads), daemon=True)
         process.start()
-        workers.append((process, ours))
+        workers[side] = process, ours
     try:
-        for _, pipe in workers:
+        for _, pipe in workers.values():
             _receive(pipe)
-        runs: dict[str, list[Timing]] = {side: [] for side in SIDES}
+        runs: dict[str, list[Timing]] = {side: [] for side in sides}
         for _ in range(rounds):
-            for side, (_, pipe) in zip(SIDES, workers, strict=True):
+            for side, (_, pipe) in workers.items():
                 pipe.send("run")
                 runs[side].append(_receive(pipe))
     finally:
-        for process, _ in workers:
+        for process, _ in workers.values():
             process.terminate()
     return _summarize(runs, image, threads)
 
@@ -78,7 +85,7 @@ def _receive(pipe: Connection) -> Timing:
 
 def _serve(
     pipe: Connection,
-    side: Callable[[Path, Pixels, int], Callable[[], Timing]],
+    side: Side,
     path: Path,
     pixels: Pixels,
     threads: int,
@@ -130,20 +137,22 @@ def _pytorch_side(checkpoint: Path, pixels: Pixels, threads: int) -> Callable[[]
 
 def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Timing]:
     from elic_runtime import Codec
+    from elic_runtime.bundle import Bundle
+    from elic_runtime.conformance import deciding_names
     from elic_runtime.manifest import SubgraphInfo
     from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
 
     factory = onnxruntime_factory(threads=threads)
-    inside = 0.0
+    deciding = deciding_names(len(Bundle(bundle).manifest.model.groups))
+    inside: dict[str, float] = {}
 
     def timed(name: str, graph: Path, info: SubgraphInfo) -> Runner:
         runner = factory(name, graph, info)
 
         def run_graph(inputs: Arrays) -> Arrays:
-            nonlocal inside
             start = time.perf_counter()
             outputs = runner(inputs)
-            inside += time.perf_counter() - start
+            inside[name] = time.perf_counter() - start
             return outputs
 
         return run_graph
@@ -152,14 +161,15 @@ def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Tim
     stages: dict[str, Callable[[Any], Any]] = {"compress": codec.compress, "decompress": codec.decompress}
 
     def run() -> Timing:
-        nonlocal inside
         timing = {}
         data: Any = pixels
         for stage, work in stages.items():
-            inside, start = 0.0, time.perf_counter()
+            inside.clear()
+            start = time.perf_counter()
             data = work(data)
             timing[stage] = time.perf_counter() - start
-            timing[f"{stage}_outside"] = timing[stage] - inside
+            timing[f"{stage}_outside"] = timing[stage] - sum(inside.values())
+            timing[f"{stage}_deciding"] = sum(inside[name] for name in deciding)
         return timing
 
     return run
@@ -168,8 +178,8 @@ def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Tim
 def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Result:
     result: Result = {"image": str(image), "threads": threads, "rounds": len(runs["bundle"])}
     for stage in STAGES:
-        best = {side: min(run[stage] for run in runs[side]) for side in SIDES}
-        median = {side: statistics.median(run[stage] for run in runs[side]) for side in SIDES}
+        best = {side: min(run[stage] for run in runs[side]) for side in runs}
+        median = {side: statistics.median(run[stage] for run in runs[side]) for side in runs}
         outside = statistics.median(run[f"{stage}_outside"] for run in runs["bundle"])
         result[stage] = {
             "best_seconds": best,
@@ -178,14 +188,23 @@ def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Resu
             "median_ratio": median["pytorch"] / median["bundle"],
             "outside_subgraphs_ms": outside * 1000,
         }
-    result["peak_mb"] = {side: runs[side][-1]["peak_mb"] for side in SIDES}
+    result["peak_mb"] = {side: runs[side][-1]["peak_mb"] for side in runs}
+    result["deciding_ms"] = {
+        side: {
+            name: 1000 * choose(run[f"{stage}_deciding"] for run in runs[side] for stage in STAGES)
+            for name, choose in (("best", min), ("median", statistics.median))
+        }
+        for side in runs
+        if side != "pytorch"
+    }
     return result
 
 
 def print_benchmark(result: Result, console: Console) -> None:
     """The result as a table."""
     title = f"{escape(result['image'])}, {result['threads']} threads, best (median) of {result['rounds']}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    sides = ("pytorch", "bundle")
     for column in ("", "PyTorch", "bundle", "ratio", "outside the subgraphs"):
         table.add_column(column, justify="left" if not column else "right")
     for stage in STAGES:
@@ -193,12 +212,20 @@ def print_benchmark(result: Result, console: Console) -> None:
         best, median = row["best_seconds"], row["median_seconds"]
         table.add_row(
             stage,
-            *(f"{best[side]:.2f} s ({median[side]:.2f})" for side in SIDES),
+            *(f"{best[side]:.2f} s ({median[side]:.2f})" for side in sides),
             f"{row['best_ratio']:.2f} ({row['median_ratio']:.2f})",
             f"{row['outside_subgraphs_ms']:.0f} ms",
         )
     peak = result["peak_mb"]
     table.add_row(
-        "peak memory", *(f"{peak[side]:.0f} MB" for side in SIDES), f"{peak['pytorch'] / peak['bundle']:.2f}", ""
+        "peak memory", *(f"{peak[side]:.0f} MB" for side in sides), f"{peak['pytorch'] / peak['bundle']:.2f}", ""
     )
     console.print(table)
+    deciding = result["deciding_ms"]
+    if "against" in deciding:
+        bundle, against = deciding["bundle"], deciding["against"]
+        console.print(
+            f"h_s and context, ms: {bundle['best']:.1f} ({bundle['median']:.1f}), "
+            f"against {against['best']:.1f} ({against['median']:.1f}), "
+            f"ratio {bundle['best'] / against['best']:.2f} ({bundle['median'] / against['median']:.2f})"
+        )

@@ -6,7 +6,6 @@ finds the same ones, and the same fingerprint.
 """
 
 import copy
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +72,11 @@ def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
 
 
 def obtain_calibration(model: ELIC, path: Path, progress: Progress = iter) -> Calibration:
-    """Calibrate on a folder of photographs, or read the `calibration.npz` of an earlier export.
+    """Calibrate on photographs, a folder or one, or read the `calibration.npz` of an earlier export.
 
     Raises ImageError, ExportError.
     """
-    return calibrate(model, progress(crops_of(path))) if path.is_dir() else read_calibration(path)
+    return read_calibration(path) if path.suffix == ".npz" else calibrate(model, progress(crops_of(path)))
 
 
 def observed(model: ELIC) -> Iterator[tuple[str, nn.Module]]:
@@ -95,12 +94,12 @@ def observed(model: ELIC) -> Iterator[tuple[str, nn.Module]]:
                 yield f"{name}.{i}", layer
 
 
-def crops_of(folder: Path) -> list[Image]:
-    """Crops of the photographs in a folder, the same for the same files: uint8 [256, 256, 3].
+def crops_of(path: Path) -> list[Image]:
+    """Crops of a photograph, or of those in a folder, the same for the same files: uint8 [256, 256, 3].
 
     A smaller photograph is continued at its edges; those of 256x256 are taken as they are. Raises ImageError.
     """
-    paths = image_files(folder)
+    paths = image_files(path)
     if len(paths) > CROPS:
         paths = [paths[i * len(paths) // CROPS] for i in range(CROPS)]
     each = -(-CROPS // len(paths))
@@ -111,17 +110,18 @@ def read_calibration(path: Path) -> Calibration:
     """Read `calibration.npz` of a bundle. Raises ExportError."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            peaks = {name: np.asarray(file[name], np.float64) for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ExportError(f"{path}: no calibration: {' '.join(str(error).split())}") from None
-    if not all(peak.ndim == 1 and np.isfinite(peak).all() and (peak >= 0).all() for peak in peaks.values()):
-        raise ExportError(f"{path}: no calibration: a peak is no row of finite numbers")
+            peaks = {name: np.asarray(file[name]) for name in file.files}
+    except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own
+        raise ExportError(f"{path}: no calibration: {' '.join(str(error).split()) or 'damaged'}") from None
+    for name, peak in peaks.items():
+        if peak.dtype != np.float64 or peak.ndim != 1 or not peak.size or not (np.isfinite(peak) & (peak >= 0)).all():
+            raise ExportError(f"{path}: no calibration: {name!r} is no row of finite float64 numbers")
     return Calibration(peaks)
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write `calibration.npz`: equal peaks give equal bytes."""
-    np.savez(path, **calibration.peaks)
+    np.savez(path, **{name: calibration.peaks[name] for name in sorted(calibration.peaks)})
 
 
 def _keeper(name: str, keep: Callable[[str, Tensor], None]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -151,11 +151,10 @@ def _round_up(peak: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cut(image: Image, count: int) -> Iterator[Image]:
-    """`count` crops from top to bottom, at columns that jump about."""
+    """`count` crops evenly from top to bottom, at columns that jump about: multiples of the golden ratio."""
     height, width = image.shape[:2]
     image = np.pad(image, ((0, max(0, CROP - height)), (0, max(0, CROP - width)), (0, 0)), mode="edge")
     rows, columns = image.shape[0] - CROP, image.shape[1] - CROP
-    steps = max(count - 1, 1)
     for i in range(count if rows or columns else 1):
-        top, left = rows * i // steps, columns * (i * 5 % count) // steps
-        yield image[top : top + CROP, left : left + CROP]
+        top, left = rows * (2 * i + 1) // (2 * count), columns * ((i * 618 + 500) % 1000) // 1000
+        yield image[top : top + CROP, left : left + CROP].copy()  # without the rest of the image

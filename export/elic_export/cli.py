@@ -141,12 +141,15 @@ def bench(
     checkpoint: CheckpointOption = None,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads on either side.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each side, taking turns.")] = 5,
+    against: Annotated[
+        Path | None, typer.Option(help="Another bundle, whose h_s and context subgraphs are timed too.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Time the bundle and the PyTorch reference side by side: compress, decompress, peak memory."""
     from elic_export.benchmark import print_benchmark, run_benchmark
 
-    result = run_benchmark(bundle, _checkpoint_path(checkpoint), image, threads, rounds)
+    result = run_benchmark(bundle, _checkpoint_path(checkpoint), image, threads, rounds, against)
     if as_json:
         print_json(result)
     else:
@@ -183,6 +186,8 @@ def _deploy(checkpoint: "Checkpoint", arithmetic: str, calibration: Path | None)
     from elic_export.deployment import deploy_exact, deploy_float
 
     if arithmetic == "float":
+        if calibration is not None:
+            raise ConfigError("--calibration: float arithmetic, which the config asks for, is not calibrated")
         return deploy_float(checkpoint.model)
     photographs = calibration or default_config("calibration")
     return deploy_exact(

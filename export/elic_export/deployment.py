@@ -55,10 +55,11 @@ def deploy_exact(model: ELIC, calibration: Calibration, precision: Precision | N
     precision = precision or Precision()
     quantized = quantize(model, calibration, precision)
     table = _scale_table(model).astype(np.float64)
-    thresholds = _on_grid(np.sqrt(table[:-1] * table[1:]), precision.scale_bits)
-    medians = _on_grid(_medians(model).astype(np.float64), precision.median_bits)
+    # A scale on the grid exceeds a threshold if it exceeds the grid's point below it.
+    thresholds = _on_grid(np.floor, np.sqrt(table[:-1] * table[1:]), precision.scale_bits)
+    medians = _on_grid(np.rint, _medians(model).astype(np.float64), precision.median_bits)
     tables = _tables(model, thresholds, medians)
-    return Deployment("exact", quantized, tables, calibration, tuple(prove(quantized)))
+    return Deployment("exact", quantized, tables, calibration, tuple(prove(quantized, medians.astype(np.float64))))
 
 
 def fingerprint(deployment: Deployment) -> str:
@@ -90,8 +91,8 @@ def _medians(model: ELIC) -> NDArray[np.float32]:
     return np.asarray(model.entropy_bottleneck.quantiles[:, 0, 1].detach().numpy(), np.float32)
 
 
-def _on_grid(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
-    return np.asarray(np.rint(values * 2.0**bits) / 2.0**bits, np.float32)
+def _on_grid(rounding: np.ufunc, values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
+    return np.asarray(rounding(values * 2.0**bits) / 2.0**bits, np.float32)
 
 
 def _tables(model: ELIC, thresholds: NDArray[np.float32], medians: NDArray[np.float32]) -> EntropyTables:

@@ -22,6 +22,7 @@ from elic_export.errors import ExportError
 from elic_export.quantize import (
     ACCUMULATOR_LIMIT,
     FACTOR_BITS,
+    INPUT_BITS,
     OPERAND_LIMIT,
     Float64,
     FromReal,
@@ -50,9 +51,28 @@ class LayerProof:
     largest_sum: int
 
 
-def prove(model: ELIC) -> list[LayerProof]:
-    """Check every layer that decides symbols. Raises ExportError, naming the first that is not exact."""
+def prove(model: ELIC, medians: Float64) -> list[LayerProof]:
+    """Check every layer that decides symbols. Raises ExportError, naming the first that is not exact.
+
+    medians: [N], of z; with the steps of the means they say what z_hat and y_hat are multiples of.
+    """
+    grids = [_units(medians[None, :])[0]]
+    for context in model.contexts:
+        to_real = list(context.aggregation.children())[-1]
+        if isinstance(to_real, ToReal):
+            grids.append(to_real.step.double().min().item())
+    for name, layer in model.named_modules():
+        if isinstance(layer, FromReal):
+            _check_inputs(name, layer, min(grids))
     return [_prove_layer(name, conv, limits) for name, conv, limits in _layers(model)]
+
+
+def _check_inputs(name: str, layer: FromReal, grid: float) -> None:
+    """Multiples of `grid` with `INPUT_BITS` times a factor do not round, and larger ones are beyond the clip."""
+    factor = layer.factor.double().numpy()
+    _check_factors(name, layer.factor, FACTOR_BITS)
+    if (grid * 2**INPUT_BITS * factor <= np.abs(layer.limits.double().numpy()).max()).any():
+        raise ExportError(f"{name}: not exact: an input that is not clipped can have more than {INPUT_BITS} bits")
 
 
 def _layers(model: ELIC) -> Generator[tuple[str, Convolution, Float64], None, None]:
@@ -79,7 +99,6 @@ def _sequence(name: str, layers: nn.Module, limits: Float64 | None) -> Layers:
             limits, channels = None, layer.out_channels
         elif isinstance(layer, Requantize):
             if isinstance(layer, FromReal):
-                _check_factors(at, layer.factor, FACTOR_BITS)
                 channels = layer.factor.numel()
             limits = np.tile(layer.limits.double().numpy(), (channels, 1))
         elif isinstance(layer, ToReal):
@@ -103,6 +122,8 @@ def _prove_layer(name: str, conv: Convolution, limits: Float64) -> LayerProof:
     unit = _units(np.concatenate((weight.reshape(len(weight), -1), bias[:, None]), axis=1))
     integers = weight / unit[:, None, None, None]
     largest_weight, largest_input = np.abs(integers).max(), np.abs(limits).max()
+    if (limits != np.rint(limits)).any():
+        raise ExportError(f"{name}: not exact: the limits of its inputs are no integers")
     if largest_weight > OPERAND_LIMIT or largest_input > OPERAND_LIMIT:
         raise ExportError(f"{name}: not exact: a factor has more than 11 bits")
     sums = largest_sums(integers, bias / unit, limits[:, 0], limits[:, 1], strides(conv))

@@ -26,7 +26,7 @@ class TensorError:
     def add(self, expected: Floats, found: Floats) -> None:
         """Take one more run into account."""
         e, f = expected.astype(np.float64).ravel(), found.astype(np.float64).ravel()
-        self.max_abs = max(self.max_abs, float(np.abs(e - f).max()))
+        self.max_abs = float(np.maximum(self.max_abs, np.abs(e - f).max()))  # unlike max(), a NaN stays
         self.low, self.high = min(self.low, float(e.min())), max(self.high, float(e.max()))
         self.squares += float(((e - f) ** 2).sum())
         self.dot += float(e @ f)

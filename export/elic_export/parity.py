@@ -17,7 +17,8 @@ from elic_runtime.coders import make_coder
 from elic_runtime.container import parse
 from elic_runtime.context import NONANCHOR, ContextModel, Floats, Symbols, anchor_name, nonanchor_name
 from elic_runtime.images import read_image
-from elic_runtime.runners import Arrays, onnxruntime_factory
+from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, onnxruntime_factory
 from elic_runtime.tiles import Image, TileGrid
 from numpy.typing import NDArray
 
@@ -44,8 +45,9 @@ def measure_parity(
 
     deployment: of the same model, in the bundle's arithmetic.
     images: photographs, cut into the bundle's tiles for both sides.
-    Raises ImageError, BundleError; DesyncError if a file does not decode where it was
-    written; ExportError if the bundle was quantized otherwise.
+    Raises ImageError, BundleError; ConformanceError if ONNX Runtime is not exact here,
+    DesyncError if a file does not decode where it was written; ExportError if the bundle
+    was quantized otherwise.
     """
     manifest = bundle.manifest
     if fingerprint(deployment) != manifest.fingerprint:
@@ -77,6 +79,20 @@ def measure_parity(
     )
 
 
+class _Loaded:
+    """Runners that are loaded already, under the name of what loaded them."""
+
+    def __init__(self, factory: RunnerFactory, runners: dict[str, Runner]) -> None:
+        self._factory = factory
+        self._runners = runners
+
+    def __str__(self) -> str:
+        return describe_backend(self._factory)
+
+    def __call__(self, name: str, _graph: Path, _info: SubgraphInfo) -> Runner:
+        return self._runners[name]
+
+
 class _Parity:
     """What accumulates over images and tiles."""
 
@@ -88,7 +104,7 @@ class _Parity:
         self.runners = {
             name: factory(name, bundle.graph_path(name), info) for name, info in bundle.manifest.subgraphs.items()
         }
-        self.codec = Codec.load(bundle.folder, runner=lambda name, _path, _info: self.runners[name])
+        self.codec = Codec.load(bundle.folder, runner=_Loaded(factory, self.runners))
         self.tables = bundle.tables()
         self.compressai = make_coder("compressai")
         self.constriction = make_coder("constriction")

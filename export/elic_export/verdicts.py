@@ -137,7 +137,11 @@ def judge(
     differing = sum(p.differing_symbols for p in passes)
     total = sum(i.file_bytes for i in images)
     return [
-        _worst("graphs: relative error", limits.relative_error, {s.subgraph: s.relative_error for s in subgraphs}),
+        _worst(
+            "graphs: relative error",
+            limits.relative_error,
+            {f"{s.subgraph} {s.tensor}": s.relative_error for s in subgraphs},
+        ),
         _finding(
             "passes: scale indexes differing", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"
         ),

@@ -87,7 +87,7 @@ class Codec:
         coder: that `compress` writes with; `decompress` takes what the file names.
         max_pixels: larger images are refused, both ways.
         A bundle of exact arithmetic is first run over its known input (60 ms at 512x512, once
-        per process and ONNX Runtime setting; each time for another `runner`).
+        per process and ONNX Runtime setting on a CPU; each time for another provider or `runner`).
         Raises BundleError (missing, edited or incomplete), CoderError (no such coder),
         ConformanceError (the backend does not compute the bundle's integers).
         """

@@ -111,6 +111,15 @@ class ConformanceInfo(FileInfo):
     digests: dict[str, Digest]
 
 
+_OUTPUTS = {
+    "g_a": frozenset({"y"}),
+    "h_a": frozenset({"z"}),
+    "g_a_h_a": frozenset({"y", "z"}),
+    "h_s": frozenset({"latent_means", "latent_scales"}),
+    "g_s": frozenset({"x_hat"}),
+}
+
+
 class Manifest(_Record):
     """A bundle's table of contents.
 
@@ -141,8 +150,11 @@ class Manifest(_Record):
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
         if (self.arithmetic == "exact") != (self.conformance is not None):
-            raise ValueError(f"a bundle of {self.arithmetic} arithmetic is with conformance digests if it is exact")
+            raise ValueError("conformance digests are what a bundle of exact arithmetic has, and no other")
         for name, info in self.subgraphs.items():
+            absent = self._outputs(name) - {tensor.name for tensor in info.outputs}
+            if absent:
+                raise ValueError(f"{name}: gives no {', '.join(sorted(absent))}")
             shapes = self._shapes(name)
             for tensor in (*info.inputs, *info.outputs):
                 if tensor.shape != shapes.get(tensor.name, tensor.shape):
@@ -150,6 +162,13 @@ class Manifest(_Record):
                         f"{name}: {tensor.name} is not {list(shapes[tensor.name])}, as model and shape want"
                     )
         return self
+
+    @staticmethod
+    def _outputs(subgraph: str) -> frozenset[str]:
+        """What a codec takes from a subgraph that it knows."""
+        if subgraph.startswith("context_"):
+            return frozenset({"means", "scales"} | ({"support"} if subgraph.endswith("_anchor") else set()))
+        return _OUTPUTS.get(subgraph, frozenset())
 
     def _shapes(self, subgraph: str) -> dict[str, tuple[int, ...]]:
         """What tensors of a subgraph must be, by name, as far as model and shape say."""

@@ -63,9 +63,14 @@ class OnnxRuntime:
     threads: per operator, 0 for one per core. optimize: whether graphs are optimized.
     """
 
-    providers: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    providers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     threads: int
     optimize: bool
+
+    @property
+    def repeats(self) -> bool:
+        """Whether two sessions of one graph compute alike: a GPU's may time its algorithms and choose others."""
+        return all(name == "CPUExecutionProvider" for name, _ in self.providers)
 
     def __str__(self) -> str:
         names = " and ".join(name.removesuffix("ExecutionProvider") for name, _ in self.providers)
@@ -80,6 +85,11 @@ class OnnxRuntime:
             session = onnxruntime.InferenceSession(str(graph), self._options(), providers=providers)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise BundleError(f"{graph}: ONNX Runtime cannot load {name}: {error}") from None
+        # A provider that does not start, or fails later, must not be replaced by another's arithmetic unnoticed.
+        session.disable_fallback()
+        missing = {provider for provider, _ in self.providers} - set(session.get_providers())
+        if missing:
+            raise BundleError(f"ONNX Runtime cannot start {', '.join(sorted(missing))} here")
         names = [output.name for output in info.outputs]
         for declared, found in ((info.inputs, session.get_inputs()), (info.outputs, session.get_outputs())):
             if [(t.name, list(t.shape)) for t in declared] != [(t.name, t.shape) for t in found]:
@@ -125,5 +135,5 @@ def onnxruntime_factory(
         name, options = (provider, {}) if isinstance(provider, str) else provider
         if name not in known:
             raise BundleError(f"this ONNX Runtime has no {name}: it has {', '.join(known)}")
-        chosen.append((name, tuple(sorted(options.items()))))
+        chosen.append((name, tuple(sorted((str(key), str(value)) for key, value in options.items()))))
     return OnnxRuntime(tuple(chosen), threads, optimize)

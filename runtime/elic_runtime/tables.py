@@ -20,7 +20,7 @@ does not return from more: it shifts a 32-bit value by 32."""
 
 MAX_OFFSET = 1 << 20
 MAX_BYTES = 64 << 20
-"""Bounds that no model comes near: of a row's first value, and of the tables' file."""
+"""Bounds that no model comes near: of a row's first value, and of a file of arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +143,17 @@ class EntropyTables:
         }
 
 
+def check_size(path: Path) -> None:
+    """Raises BundleError for an `.npz` that would unpack to more than a bundle's arrays take."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise BundleError(f"{path}: larger than a bundle's arrays are")
+
+
 def read_tables(path: Path) -> EntropyTables:
     """Read `entropy_tables.npz`. Raises BundleError if it is damaged, too large or inconsistent."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise BundleError(f"{path}: larger than entropy tables are")
+        check_size(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         y, z = (CdfTables(*(arrays[f"{name}_{part}"] for part in ("cdfs", "lengths", "offsets"))) for name in "yz")

@@ -91,10 +91,12 @@ def test_a_flat_picture_passes(checkpoint, float_deployment, float_bundle_path, 
 
 def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
     report = measure_parity(checkpoint.model, deployment, Bundle(bundle_path), [photo], LIMITS)
-    report.subgraphs[3].relative_error = float("nan")
-    findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
-    assert not findings[0].passed
-    assert findings[0].worst == report.subgraphs[3].subgraph
+    for spoiled in report.subgraphs:
+        right, spoiled.relative_error = spoiled.relative_error, float("nan")
+        findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
+        spoiled.relative_error = right
+        assert not findings[0].passed
+        assert findings[0].worst == f"{spoiled.subgraph} {spoiled.tensor}"
 
 
 def test_a_symbol_that_a_backend_decodes_otherwise_fails(checkpoint, deployment, bundle_path, photo):
@@ -131,6 +133,14 @@ def test_tensor_error_adds_up_runs():
     assert error.max_abs == 0.5
     assert error.relative == 0.5 / 8
     assert error.psnr_db == pytest.approx(10 * np.log10(64 / (0.25 / 4)))
+
+
+def test_tensor_error_keeps_a_nan():
+    error = TensorError()
+    right = np.array([0.0, 4.0], np.float32)
+    error.add(right, np.array([np.nan, 4.0], np.float32))
+    error.add(right, right)
+    assert not error.relative <= 1e9
 
 
 def test_psnr_of_known_pictures():

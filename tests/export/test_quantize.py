@@ -111,6 +111,18 @@ def an_uneven_step(model):
     model.context[3].aggregation[5].step[0, 0] = 0.01
 
 
+def a_finer_step(model):
+    model.context[3].aggregation[5].step *= 2.0**-20
+
+
+def a_smaller_factor(model):
+    model.h_s[0].factor[0, 3] *= 2.0**-30
+
+
+def uneven_limits(model):
+    model.context[1].aggregation[1].limits[1] = 700.5
+
+
 def no_rounding(model):
     del model.context[0].aggregation[3]
 
@@ -128,6 +140,9 @@ def a_float_activation(model):
         (wider_inputs, r"context\.1\.aggregation\.2: not exact: a factor has more than 11 bits"),
         (an_uneven_factor, r"context\.3\.spatial\.0: not exact: a factor has more than 7 bits"),
         (an_uneven_step, r"context\.3\.aggregation\.5: not exact: a factor has more than 1 bits"),
+        (a_finer_step, r"h_s\.0: not exact: an input that is not clipped can have more than 17 bits"),
+        (a_smaller_factor, r"h_s\.0: not exact: an input that is not clipped can have more than 17 bits"),
+        (uneven_limits, r"context\.1\.aggregation\.2: not exact: the limits of its inputs are no integers"),
         (no_rounding, r"context\.0\.aggregation\.3: not exact: its inputs have no bound"),
         (a_float_activation, r"context\.0\.aggregation\.1: not exact: ReLU has no exact form"),
     ],
@@ -137,7 +152,7 @@ def test_a_layer_that_breaks_the_proof_is_refused(deployment, spoil, message):
     with torch.no_grad():
         spoil(model)
     with pytest.raises(ExportError, match=message):
-        exactness.prove(model)
+        exactness.prove(model, deployment.tables.medians.astype(np.float64))
 
 
 def test_inputs_at_the_bound_find_what_photographs_do_not():
@@ -161,21 +176,19 @@ def test_real_inputs_are_rounded_to_the_nearest_and_clipped():
     assert layer(x)[0, :, 0].tolist() == [[1, 0, 1, 1023], [0, 1, -1, -1023]]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_calibration_does_not_depend_on_threads(checkpoint, calibration, threads):
+def test_calibration_does_not_depend_on_threads(checkpoint):
     """Sums end differently, in float64's last bits, which rounding up to 8 bits takes away."""
     crops = crops_of(DEPLOY_CONFIGS / "calibration")[:2]
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    found = {}
     try:
-        found = calibrate(checkpoint.model, crops)
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found[threads] = calibrate(checkpoint.model, crops).peaks
     finally:
         torch.set_num_threads(before)
-    assert found.peaks.keys() == calibration.peaks.keys()
-    if threads == 2:
-        alone = calibrate(checkpoint.model, crops)
-        assert all((found.peaks[n] == alone.peaks[n]).all() for n in found.peaks)
-    assert all((found.peaks[n] <= calibration.peaks[n]).all() for n in found.peaks)
+    assert found[1].keys() == found[2].keys()
+    assert all((found[1][name] == found[2][name]).all() for name in found[1])
 
 
 def test_equal_calibrations_give_equal_integers(checkpoint, deployment, calibration, tmp_path):
@@ -196,6 +209,11 @@ def test_a_calibration_of_another_model_is_refused(checkpoint, calibration):
             deploy_exact(checkpoint.model, Calibration(other))
 
 
+def as_npy(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(4))
+
+
 def test_damaged_calibrations_are_refused(tmp_path):
     path = tmp_path / "calibration.npz"
     for write in (
@@ -203,6 +221,10 @@ def test_damaged_calibrations_are_refused(tmp_path):
         lambda: np.savez(path, h_s=np.array([{"a": 1}], dtype=object)),
         lambda: np.savez(path, h_s=np.array([np.nan])),
         lambda: np.savez(path, h_s=np.zeros((2, 2))),
+        lambda: np.savez(path, h_s=np.zeros(0)),
+        lambda: np.savez(path, h_s=np.zeros(4, complex)),
+        lambda: path.write_bytes((DEPLOY_CONFIGS / "calibration/coins-1.png").read_bytes()),
+        lambda: as_npy(path),
         path.unlink,
     ):
         write()
@@ -219,6 +241,24 @@ def test_crops_of_a_folder(cat, tmp_path):
     assert len(crops) == 32 + 1  # the second is smaller than a crop: there is one
     assert len({crop.tobytes() for crop in crops}) > 20
     assert all((a == b).all() for a, b in zip(crops, crops_of(tmp_path), strict=True))
+
+
+@pytest.mark.parametrize("images", [1, 7, 13, 64, 70])
+def test_crops_are_spread_over_the_photographs(cat, tmp_path, images):
+    """Whatever their number: also sideways, and not all from the top."""
+    marked = np.zeros((600, 900, 3), np.uint8)
+    marked[..., 0] = np.linspace(0, 255, 600)[:, None]
+    marked[..., 1] = np.linspace(0, 255, 900)
+    for i in range(images):
+        write_image(tmp_path / f"{i:02}.png", marked)
+    crops = crops_of(tmp_path)
+    assert 64 <= len(crops) < 64 + images
+    middles = np.array([crop[128, 128, :2] for crop in crops]) / 255 * (600, 900)
+    for axis, size in enumerate((600, 900)):
+        if images < 64:
+            assert np.ptp(middles[:, axis]) > 0.6 * (size - 256)
+        else:  # one each: from the middle
+            assert abs(middles[:, axis] - size / 2).max() < 0.05 * size
 
 
 def test_a_tensor_that_is_always_zero_has_a_grid(checkpoint, calibration):

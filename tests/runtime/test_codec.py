@@ -302,6 +302,15 @@ def test_wiring_that_cannot_be_walked_is_refused(copy, change, message):
         Codec.load(copy)
 
 
+@pytest.mark.parametrize("name", ["h_s", "context_1_anchor", "g_a_h_a", "g_s"])
+def test_a_subgraph_without_the_outputs_that_are_needed_is_refused(copy, name):
+    content = json.loads((copy / "manifest.json").read_text())
+    content["subgraphs"][name]["outputs"][-1]["name"] = "out"
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=f"{name}: gives no"):
+        Codec.load(copy)
+
+
 def test_a_graph_in_the_place_of_another_is_refused(copy):
     content = json.loads((copy / "manifest.json").read_text())
     content["subgraphs"]["h_s"] |= {n: content["subgraphs"]["g_s"][n] for n in ("file", "sha256")}
