@@ -26,18 +26,17 @@ def print_report(report: Report, console: Console) -> None:
             f"{s.psnr_db:.1f}",
         )
     images = _table(
-        "Images: bpp by likelihoods, of PyTorch's streams, of the file; PSNR in dB;\n"
-        "bytes of the streams; 8-bit steps between the decoded pictures; file size over float arithmetic's",
-        *("image", "bpp", "PyTorch", "file", "PSNR", "file", "bytes", "file", "steps", "rate cost"),
+        "Images: PyTorch's bpp, PSNR in dB and bytes of streams, each beside the file's;\n"
+        "8-bit steps between the pictures; cost: file size over float arithmetic's",
+        *("image", "bpp", "file", "PSNR", "file", "bytes", "file", "steps", "cost"),
     )
     for i in report.images:
         images.add_row(
             escape(i.image),
-            f"{i.likelihood_bpp:.4f}",
             f"{i.torch_bpp:.4f}",
             f"{i.file_bpp:.4f}",
-            f"{i.torch_psnr_db:.3f}",
-            f"{i.file_psnr_db:.3f}",
+            f"{i.torch_psnr_db:.2f}",
+            f"{i.file_psnr_db:.2f}",
             str(i.torch_bytes),
             str(i.stream_bytes),
             str(i.file_steps),
