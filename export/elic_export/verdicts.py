@@ -170,8 +170,14 @@ def judge(
             lambda i: abs(i.file_psnr_db - i.torch_psnr_db),
         ),
         _worst("pictures: g_s off, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
-        *([_worst("backends: symbols differing", 0, {b.backend: b.differing for b in exactness})] if exactness else []),
+        *([_of_backends(exactness)] if exactness else []),
     ]
+
+
+def _of_backends(exactness: list[BackendResult]) -> Finding:
+    differing = [b for b in exactness if b.differing]
+    worst = max(differing, key=lambda b: b.differing).backend if differing else f"{len(exactness)} backends"
+    return _finding("backends: symbols differing", 0, sum(b.differing for b in exactness), worst)
 
 
 def _finding(question: str, threshold: float, measured: float, worst: str) -> Finding:
