@@ -123,9 +123,8 @@ class EntropyTables:
         ):
             if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
                 raise BundleError(f"entropy tables: {name} is not float32 {list(shape)} of finite values")
-        if levels > 256 or any(
-            (np.diff(a.astype(np.float64)) <= 0).any() for a in (self.scale_table, self.scale_thresholds)
-        ):
+        steps, between = (np.diff(a.astype(np.float64)) for a in (self.scale_table, self.scale_thresholds))
+        if levels > 256 or (steps <= 0).any() or (between < 0).any():
             raise BundleError("entropy tables: scales or their thresholds do not ascend, or are more than 256")
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -1,6 +1,9 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
+from elic_export.deployment import deploy_float
 from elic_runtime import BundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.tables import CdfTables, read_tables, write_tables
@@ -32,6 +35,17 @@ def test_exact_arithmetic_takes_the_nearest_level_of_a_grid(tables):
     grid = np.arange(1, 300 * 256, 7, dtype=np.float32) / 256
     nearest = np.abs(np.log(grid)[:, None] - np.log(tables.scale_table)).argmin(axis=1)
     assert (tables.scale_indexes(grid) == nearest).all()
+
+
+def test_levels_below_compressais_bound_are_never_taken(checkpoint):
+    """A scale is raised to the bound first, which is above those levels: their thresholds are all exceeded."""
+    model = copy.deepcopy(checkpoint.model)
+    model.gaussian_conditional.lower_bound_scale.bound.fill_(0.15)
+    tables = deploy_float(model).tables
+    assert (tables.scale_table < 0.15).sum() > 2
+    scales = np.geomspace(0.01, 300, 1000).astype(np.float32)
+    expected = model.gaussian_conditional.build_indexes(torch.from_numpy(scales))
+    assert (tables.scale_indexes(scales) == expected.numpy()).all()
 
 
 def test_equal_tables_give_equal_bytes(tables, tmp_path):
