@@ -4,6 +4,7 @@ Nothing is mocked: the weights are trained ones, the images photographs, the ses
 ONNX Runtime's.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,12 @@ def float_bundle_path(checkpoint, float_deployment, config, tmp_path_factory) ->
     path = tmp_path_factory.mktemp("float") / "static-128x192"
     export_bundle(checkpoint, float_deployment, config, path)
     return path
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    """A bundle that a test may change."""
+    return shutil.copytree(bundle_path, tmp_path / "bundle")
 
 
 @pytest.fixture(scope="session")

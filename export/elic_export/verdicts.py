@@ -1,5 +1,6 @@
 """The parity report: what was measured, and whether it passes. Stored as `parity.json`."""
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -188,8 +189,13 @@ def _finding(question: str, threshold: float, measured: float, worst: str) -> Fi
 
 
 def _worst(question: str, threshold: float, measured: dict[str, float]) -> Finding:
-    name = max(measured, key=lambda n: measured[n] if measured[n] == measured[n] else float("inf"))
+    name = max(measured, key=lambda n: _nan_last(measured[n]))
     return _finding(question, threshold, measured[name], name)
+
+
+def _nan_last(value: float) -> float:
+    """For `max`: a NaN is worse than any number."""
+    return math.inf if math.isnan(value) else value
 
 
 def _scatter(limits: Thresholds, size: int) -> float:
@@ -204,7 +210,7 @@ def _of_images(
     measure: Callable[[ImageResult], float],
 ) -> Finding:
     """The image that comes nearest to what is accepted of a file of its size, or is over it."""
-    worst = max(images, key=lambda i: measure(i) - threshold * _scatter(limits, i.file_bytes))
+    worst = max(images, key=lambda i: _nan_last(measure(i) - threshold * _scatter(limits, i.file_bytes)))
     return _finding(question, threshold * _scatter(limits, worst.file_bytes), measure(worst), worst.image)
 
 
@@ -217,5 +223,5 @@ def _over_ideal(limits: Thresholds, images: list[ImageResult]) -> Finding:
     def accepted(i: ImageResult) -> float:
         return limits.stream_end_bytes + limits.coding_overhead * i.ideal_bytes / i.streams
 
-    worst = max(images, key=lambda i: over(i) - accepted(i))
+    worst = max(images, key=lambda i: _nan_last(over(i) - accepted(i)))
     return _finding("streams: bytes each over the ideal", accepted(worst), over(worst), worst.image)

@@ -86,7 +86,7 @@ class Codec:
         providers, threads: ONNX Runtime's execution providers, and threads per operator (0: one per core).
         coder: that `compress` writes with; `decompress` takes what the file names.
         max_pixels: larger images are refused, both ways.
-        A bundle of exact arithmetic is first run over its known input (60 ms at 512x512, once
+        A bundle of exact arithmetic is first run over its known input (0.1 to 0.2 s at 512x512, once
         per process and ONNX Runtime setting on a CPU; each time for another provider or `runner`).
         Raises BundleError (missing, edited or incomplete), CoderError (no such coder),
         ConformanceError (the backend does not compute the bundle's integers).

@@ -99,6 +99,14 @@ def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
         assert findings[0].worst == f"{spoiled.subgraph} {spoiled.tensor}"
 
 
+@pytest.mark.parametrize("spoiled", [0, 1])
+def test_a_nan_of_any_image_fails(checkpoint, deployment, bundle_path, photo, spoiled):
+    report = measure_parity(checkpoint.model, deployment, Bundle(bundle_path), [photo, photo], LIMITS)
+    report.images[spoiled].file_psnr_db = float("nan")
+    findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
+    assert [f.question for f in findings if not f.passed] == ["pictures: PSNR off PyTorch's, dB"]
+
+
 def test_a_symbol_that_a_backend_decodes_otherwise_fails(checkpoint, deployment, bundle_path, photo):
     report = measure_parity(checkpoint.model, deployment, Bundle(bundle_path), [photo], LIMITS)
     report.exactness[1].differing = 1

@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -29,12 +28,6 @@ TILE = (128, 192)
 @pytest.fixture(scope="module")
 def coded(codec, cat):
     return codec.compress(cat[:130, :200])
-
-
-@pytest.fixture
-def copy(bundle_path, tmp_path):
-    """A bundle that a test may change."""
-    return shutil.copytree(bundle_path, tmp_path / "bundle")
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

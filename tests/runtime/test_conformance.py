@@ -1,7 +1,6 @@
 """Files that any machine can decode: backends that compute the same integers, and one that does not."""
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -27,12 +26,6 @@ DECIDING = deciding_names(5)
 @pytest.fixture(scope="module")
 def coded(codec, cat):
     return codec.compress(cat[:200, :300])
-
-
-@pytest.fixture
-def copy(bundle_path, tmp_path):
-    """A bundle that a test may change."""
-    return shutil.copytree(bundle_path, tmp_path / "bundle")
 
 
 def to_bfloat16(value):
