@@ -17,7 +17,7 @@ from elic_export.deployment import Deployment, deploy_exact, deploy_float
 from elic_models import Checkpoint, default_checkpoint, load_checkpoint
 from elic_runtime import Codec
 from elic_runtime.images import read_image
-from elic_runtime.manifest import Shape
+from elic_runtime.shapes import Extent
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 
@@ -70,7 +70,9 @@ def float_deployment(checkpoint) -> Deployment:
 @pytest.fixture(scope="session")
 def config() -> ExportConfig:
     """The default export, at a shape that takes little time and is not square."""
-    return ExportConfig(form="static", shape=Shape(height=128, width=192), rewrites=("deconv_to_depth_to_space",))
+    return ExportConfig(
+        form="static", shape=Extent.one(128, 192), rewrites=("merge_g_a_h_a", "deconv_to_depth_to_space")
+    )
 
 
 @pytest.fixture(scope="session")

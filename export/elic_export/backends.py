@@ -20,7 +20,7 @@ Backends = dict[str, dict[str, Runner]]
 
 def backends(bundle: Bundle, deployment: Deployment) -> Backends:
     """ONNX Runtime in several settings, PyTorch, and OpenVINO where it is installed; by their names."""
-    found: Backends = {"PyTorch": torch_runners(deployment.model)}
+    found: Backends = {"PyTorch": torch_runners(deployment)}
     factories: list[Any] = [
         onnxruntime_factory(threads=1),
         onnxruntime_factory(threads=2),

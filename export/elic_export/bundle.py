@@ -3,15 +3,16 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import onnx
 from elic_models import Checkpoint
-from elic_runtime.conformance import Trace, digest, write_patches
+from elic_runtime.conformance import digest, write_patches
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
+    ENCODER_ONLY,
     MANIFEST_NAME,
     TABLES_NAME,
     CheckpointInfo,
@@ -22,16 +23,18 @@ from elic_runtime.manifest import (
     SubgraphInfo,
     TensorInfo,
 )
+from elic_runtime.shapes import Extent, fix, fixed_sizes, resolve
 from elic_runtime.tables import write_tables
 
 from elic_export.calibration import CALIBRATION_NAME, write_calibration
-from elic_export.config import ExportConfig
+from elic_export.config import ExportConfig, default_config
 from elic_export.deployment import Deployment, fingerprint
-from elic_export.errors import ExportError
-from elic_export.export import export_graph
-from elic_export.graphs import Subgraph, declare
+from elic_export.errors import ConfigError, ExportError
+from elic_export.export import Exported, Sample, export_graph, sample_shapes
+from elic_export.graphs import Subgraph, TensorDecl, declare
 from elic_export.known_input import known_patches, known_trace
 from elic_export.operators import operator_counts
+from elic_export.targets import TARGETS_NAME, write_targets
 from elic_export.verdicts import HTML_NAME, REPORT_NAME
 
 DISTRIBUTION = "elic-deploy"
@@ -40,16 +43,26 @@ CONFORMANCE_NAME = "conformance.npz"
 
 REPORT_NAMES = (REPORT_NAME, HTML_NAME)
 
+EXTERNAL_DATA_FROM = 1024
+"""Bytes of a weight that goes into the file of external data."""
+
+UNKNOWN_SOURCES = "0" * 64
+
 Progress = Callable[[Iterable[Subgraph]], Iterable[Subgraph]]
 """Wraps the subgraphs as they are exported, to show how far it is."""
 
 
 def export_bundle(
-    checkpoint: Checkpoint, deployment: Deployment, config: ExportConfig, out: Path, progress: Progress = iter
+    checkpoint: Checkpoint,
+    deployment: Deployment,
+    config: ExportConfig,
+    out: Path,
+    progress: Progress = iter,
+    sources: str = UNKNOWN_SOURCES,
 ) -> Manifest:
     """Export every subgraph into the folder `out`.
 
-    deployment: of the checkpoint's model, in the config's arithmetic.
+    deployment: of the checkpoint's model, in the config's arithmetic. sources: digest of all this (`sources.py`).
     An earlier bundle there is replaced, once the new one is whole; on an error nothing
     of the new one is left. Raises ExportError: `out` is something else than a bundle.
     """
@@ -64,7 +77,7 @@ def export_bundle(
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
     try:
-        manifest = _fill(checkpoint, deployment, config, partial, progress)
+        manifest = _fill(checkpoint, deployment, config, partial, progress, sources)
         partial.chmod(0o755)
         _replace(out, partial)
     except OSError as error:
@@ -78,12 +91,16 @@ def _is_bundle(folder: Path) -> bool:
     """Whether a folder is empty, or holds an exported bundle and nothing besides."""
     if not folder.is_dir():
         return False
-    names = {path.name for path in folder.iterdir()}
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if not names:
-        return True
+        return not any(folder.iterdir())
     try:
         manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
-        listed = {info["file"] for info in manifest["subgraphs"].values()}
+        graphs = manifest["subgraphs"].values()
+        listed = {info["file"] for info in graphs} | {
+            i["external_data"]["file"] for i in graphs if "external_data" in i
+        }
+        listed |= set(manifest.get("targets", ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return names <= listed | {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, *REPORT_NAMES}
@@ -110,62 +127,86 @@ def _replace(out: Path, partial: Path) -> None:
 
 
 def _fill(
-    checkpoint: Checkpoint, deployment: Deployment, config: ExportConfig, folder: Path, progress: Progress
+    checkpoint: Checkpoint,
+    deployment: Deployment,
+    config: ExportConfig,
+    folder: Path,
+    progress: Progress,
+    sources: str,
 ) -> Manifest:
     spec = deployment.model.spec
     model = ModelInfo(
         variant=spec.variant,
         N=spec.N,
         M=spec.M,
+        latent_channels=spec.latent_channels,
         groups=spec.groups,
         anchor_parity=spec.wiring.anchor_parity,
         context_slices=tuple(spec.wiring.context_slices(k) for k in range(len(spec.groups))),
     )
     write_tables(folder / TABLES_NAME, deployment.tables)
     calibration, conformance, known = _write_exact(deployment, model, config, folder)
+    graphs = declare(spec, config)
+    _check_renames(graphs, config)
+    subgraphs = {}
+    for subgraph in progress(graphs):
+        extent = config.shape if subgraph.name in ENCODER_ONLY else config.decoder
+        for exported in export_graph(subgraph, deployment, config, extent, known.get(subgraph.name, ())):
+            subgraphs[exported.name] = _write_graph(exported, folder, config, extent)
     manifest = Manifest(
-        format_version=2,
+        format_version=3,
         producer=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
         model=model,
         checkpoint=CheckpointInfo(name=checkpoint.path.name, sha256=checkpoint.sha256),
         form=config.form,
-        shape=config.shape,
+        encoder=config.shape,
+        decoder=config.decoder,
+        batch=config.batch,
         opset=config.opset,
         rewrites=config.rewrites,
         precision=config.precision,
         arithmetic=deployment.arithmetic,
-        subgraphs={
-            subgraph.name: _write_graph(
-                export_graph(subgraph, deployment.model, config, known.get(subgraph.name)), subgraph.name, folder
-            )
-            for subgraph in progress(declare(spec))
-        },
+        subgraphs=subgraphs,
         entropy_tables=_file_info(folder / TABLES_NAME),
         calibration=calibration,
         conformance=conformance,
+        sources=sources,
         fingerprint=fingerprint(deployment),
     )
+    targets = write_targets(manifest, folder, default_config(TARGETS_NAME))
+    manifest = manifest.model_copy(update={"targets": targets})
     (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
     return manifest
 
 
+def _check_renames(graphs: list[Subgraph], config: ExportConfig) -> None:
+    known = {name for graph in graphs for name in (*graph.inputs, *graph.outputs)} | {"features"}
+    unknown = sorted(config.rename.keys() - known)
+    if unknown:
+        raise ConfigError(f"rename: no graph of this export has a tensor called {unknown[0]}")
+
+
 def _write_exact(
     deployment: Deployment, model: ModelInfo, config: ExportConfig, folder: Path
-) -> tuple[FileInfo | None, ConformanceInfo | None, Trace]:
+) -> tuple[FileInfo | None, ConformanceInfo | None, dict[str, list[Sample]]]:
     """What only exact arithmetic has: its calibration, and the known input with what comes out."""
     if deployment.calibration is None:
         return None, None, {}
-    calibration, conformance = folder / CALIBRATION_NAME, folder / CONFORMANCE_NAME
+    calibration = folder / CALIBRATION_NAME
     write_calibration(calibration, deployment.calibration)
+    if config.form == "no-entropy":
+        return _file_info(calibration), None, {}
+    conformance = folder / CONFORMANCE_NAME
     patches = known_patches(deployment.model)
     write_patches(conformance, patches)
-    known = known_trace(deployment, model, config.shape, patches)
     info = _file_info(conformance)
-    digests = {name: digest(outputs, list(outputs)) for name, (_, outputs) in known.items()}
+    traces = [known_trace(deployment, model, *at, patches) for at in sample_shapes(config, config.decoder)]
+    digests = {name: digest(outputs, list(outputs)) for name, (_, outputs) in traces[0].items()}
+    samples = {name: [Sample(*trace[name], exact=True) for trace in traces] for name in traces[0]}
     return (
         _file_info(calibration),
         ConformanceInfo(file=info.file, sha256=info.sha256, digests=digests),
-        known,
+        samples,
     )
 
 
@@ -173,19 +214,52 @@ def _file_info(path: Path) -> FileInfo:
     return FileInfo(file=path.name, sha256=sha256_file(path))
 
 
-def _write_graph(graph: onnx.ModelProto, name: str, folder: Path) -> SubgraphInfo:
-    path = folder / f"{name}.onnx"
-    path.write_bytes(graph.SerializeToString(deterministic=True))
+def _write_graph(exported: Exported, folder: Path, config: ExportConfig, extent: Extent) -> SubgraphInfo:
+    path, graph = folder / f"{exported.name}.onnx", exported.graph
+    # Before the weights leave the graph.
+    operators = operator_counts(graph)
+    data = f"{path.name}.data" if config.external_data else None
+    if data is not None:
+        onnx.external_data_helper.convert_model_to_external_data(
+            graph, location=data, size_threshold=EXTERNAL_DATA_FROM, convert_attribute=False
+        )
+        onnx.save_model(graph, str(path))
+    else:
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+    external = folder / data if data is not None else None
     return SubgraphInfo(
         file=path.name,
         sha256=sha256_file(path),
-        inputs=tuple(map(_tensor_info, graph.graph.input)),
-        outputs=tuple(map(_tensor_info, graph.graph.output)),
-        operators=operator_counts(graph),
+        inputs=_tensor_infos(graph.graph.input, exported.inputs, config, extent),
+        outputs=_tensor_infos(graph.graph.output, exported.outputs, config, extent),
+        operators=operators,
+        external_data=_file_info(external) if external is not None and external.is_file() else None,
+        cut_after=exported.cut_after,
     )
 
 
-def _tensor_info(value: onnx.ValueInfoProto) -> TensorInfo:
-    kind = value.type.tensor_type
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-    return TensorInfo(name=value.name, dtype=dtype, shape=tuple(d.dim_value for d in kind.shape.dim))
+def _tensor_infos(
+    values: Sequence[onnx.ValueInfoProto], roles: dict[str, TensorDecl], config: ExportConfig, extent: Extent
+) -> tuple[TensorInfo, ...]:
+    return tuple(
+        _tensor_info(value, role, decl, config, extent)
+        for value, (role, decl) in zip(values, roles.items(), strict=True)
+    )
+
+
+def _tensor_info(
+    value: onnx.ValueInfoProto, role: str, decl: TensorDecl, config: ExportConfig, extent: Extent
+) -> TensorInfo:
+    shape = fix(decl.dims, fixed_sizes(extent, config.batch))
+    smallest = resolve(decl.dims, config.batch.min, extent.min)
+    largest = resolve(decl.dims, config.batch.max, extent.max)
+    ranged = any(isinstance(dim, str) for dim in shape)
+    half = value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+    return TensorInfo(
+        name=value.name,
+        renamed=role if role != value.name else None,
+        dtype="float16" if half else "float32",
+        shape=shape,
+        min_shape=smallest if ranged else None,
+        max_shape=largest if ranged else None,
+    )

@@ -84,7 +84,8 @@ def observed(model: ELIC) -> Iterator[tuple[str, nn.Module]]:
     names = ["h_s"]
     for k, context in enumerate(model.contexts):
         yield f"context.{k}.spatial", context.spatial
-        names += [f"context.{k}.aggregation"] + ([f"context.{k}.channel"] if context.channel is not None else [])
+        parts = ("aggregation", "anchor_aggregation", "channel")
+        names += [f"context.{k}.{part}" for part in parts if getattr(context, part) is not None]
     for name in names:
         layers = model.get_submodule(name)
         assert isinstance(layers, nn.Sequential)  # noqa: S101 - how elic_models builds them

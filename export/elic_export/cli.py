@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from elic_runtime.console import CHECK_FAILED, fail, one_line_errors, print_json, progress, run_app
@@ -14,7 +14,15 @@ from elic_export.errors import ConfigError, ExportError
 if TYPE_CHECKING:
     from elic_models import Checkpoint
 
+    from elic_export.config import Form
     from elic_export.deployment import Deployment
+
+DEFAULT_CONFIGS: dict["Form", str] = {
+    "static": "static-512x512.yaml",
+    "dynamic": "dynamic-512x512-1280x1280.yaml",
+    "no-entropy": "no-entropy-512x512.yaml",
+}
+"""Of `deploy_configs/`."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,46 +49,91 @@ CalibrationOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
 
 
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the bundle.", show_default="build/FORM-HEIGHTxWIDTH")
+]
+ShapeOption = Annotated[
+    str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Export even if nothing has changed.")]
+
+
+def _config_option(form: "Form") -> Any:
+    default = f"deploy_configs/{DEFAULT_CONFIGS[form]}"
+    return typer.Option("--config", help="What to export.", show_default=default)
+
+
 @app.command()
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def static(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="What to export.", show_default="deploy_configs/static-512x512.yaml")
-    ] = None,
+    config: Annotated[Path | None, _config_option("static")] = None,
     checkpoint: CheckpointOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the bundle.", show_default="build/static-HEIGHTxWIDTH")
-    ] = None,
-    shape: Annotated[
-        str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
-    ] = None,
+    out: OutOption = None,
+    shape: ShapeOption = None,
     calibration: CalibrationOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export every subgraph for one fixed image shape.
 
-    An earlier bundle in the folder is replaced once the new one is whole.
+    An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
     """
-    from elic_runtime.info import bundle_facts
+    _export("static", config, checkpoint, out, shape, calibration, force, as_json)
 
-    from elic_export.bundle import export_bundle
-    from elic_export.config import default_config, read_config, with_shape
 
-    chosen = read_config(config or default_config("static-512x512.yaml"), "static")
-    if shape is not None:
-        chosen = with_shape(chosen, *_parse_shape(shape))
-    folder = out or Path("build") / f"static-{chosen.shape}"
-    loaded = _load_checkpoint(checkpoint)
-    deployment = _deploy(loaded, chosen.arithmetic, calibration)
-    export_bundle(loaded, deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"))
-    facts = bundle_facts(folder)
+@app.command()
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
+def dynamic(
+    config: Annotated[Path | None, _config_option("dynamic")] = None,
+    checkpoint: CheckpointOption = None,
+    out: OutOption = None,
+    calibration: CalibrationOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export every subgraph for a range of image shapes.
+
+    An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
+    """
+    _export("dynamic", config, checkpoint, out, None, calibration, force, as_json)
+
+
+@app.command("no-entropy")
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
+def no_entropy(
+    config: Annotated[Path | None, _config_option("no-entropy")] = None,
+    checkpoint: CheckpointOption = None,
+    out: OutOption = None,
+    shape: ShapeOption = None,
+    calibration: CalibrationOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export the whole codec as one graph that rounds instead of coding: input to x_hat and likelihoods.
+
+    An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
+    """
+    _export("no-entropy", config, checkpoint, out, shape, calibration, force, as_json)
+
+
+@app.command()
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Trained ELIC (.pth.tar, .pth, .pt, .safetensors).")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help=".safetensors file to write.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a checkpoint to safetensors: the same tensors, checked to be a whole ELIC."""
+    from elic_models import CheckpointError, convert_checkpoint
+
+    try:
+        spec = convert_checkpoint(source, target).model.spec
+    except CheckpointError as error:
+        raise ExportError(str(error)) from None
     if as_json:
-        print_json(facts)
+        print_json({"output": str(target), "variant": spec.variant, "N": spec.N, "M": spec.M, "groups": spec.groups})
     else:
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        form = f"{chosen.form} {chosen.shape}, opset {chosen.opset}"
-        print(f"{folder}: {len(facts['subgraphs'])} subgraphs, {form}, {size:.0f} MB")
-        print(f"look at it with: elic info {folder}")
+        print(f"{target}: {spec.variant} ELIC, N {spec.N}, M {spec.M}, slices {', '.join(map(str, spec.groups))}")
 
 
 @app.command()
@@ -118,7 +171,7 @@ def parity(
             f"{bundle}: exported from another checkpoint ({manifest.checkpoint.name}): pass it with --checkpoint"
         )
     calibration = opened.file(manifest.calibration) if manifest.calibration else None
-    deployment = _deploy(loaded, manifest.arithmetic, calibration)
+    deployment = _deploy(loaded, calibration)
     report = measure_parity(
         loaded.model, deployment, opened, paths, limits, lambda items: progress(list(items), "parity")
     )
@@ -180,16 +233,67 @@ def _load_checkpoint(path: Path | None) -> "Checkpoint":
         raise ExportError(str(error)) from None
 
 
-def _deploy(checkpoint: "Checkpoint", arithmetic: str, calibration: Path | None) -> "Deployment":
-    from elic_export.calibration import obtain_calibration
+def _export(
+    form: "Form",
+    config: Path | None,
+    checkpoint: Path | None,
+    out: Path | None,
+    shape: str | None,
+    calibration: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from elic_runtime.info import bundle_facts
+
+    from elic_export.bundle import export_bundle
+    from elic_export.config import default_config, read_config, with_shape
+    from elic_export.sources import sources_digest, up_to_date
+
+    chosen = read_config(config or default_config(DEFAULT_CONFIGS[form]), form)
+    if shape is not None:
+        chosen = with_shape(chosen, *_parse_shape(shape))
+    folder = out or Path("build") / f"{form}-{chosen.shape.max}"
+    path = _checkpoint_path(checkpoint)
+    if not path.is_file():
+        raise ExportError(f"{path}: no such checkpoint")
+    photographs = _calibration_path(chosen.arithmetic, calibration)
+    sources = sources_digest(path, chosen, photographs)
+    done = not force and up_to_date(folder, sources)
+    if not done:
+        loaded = _load_checkpoint(path)
+        deployment = _deploy(loaded, photographs)
+        export_bundle(loaded, deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"), sources)
+    facts = bundle_facts(folder)
+    if as_json:
+        print_json(facts | {"up_to_date": done})
+    else:
+        count, size = len(facts["subgraphs"]), sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
+        graphs = "1 graph" if count == 1 else f"{count} subgraphs"
+        state = ", up to date" if done else ""
+        print(f"{folder}: {graphs}, {form} {chosen.shape}, opset {chosen.opset}, {size:.0f} MB{state}")
+        print(f"look at it with: elic info {folder}")
+
+
+def _calibration_path(arithmetic: str, calibration: Path | None) -> Path | None:
     from elic_export.config import default_config
-    from elic_export.deployment import deploy_exact, deploy_float
 
     if arithmetic == "float":
         if calibration is not None:
             raise ConfigError("--calibration: float arithmetic, which the config asks for, is not calibrated")
+        return None
+    path = calibration or default_config("calibration")
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file or folder")
+    return path
+
+
+def _deploy(checkpoint: "Checkpoint", photographs: Path | None) -> "Deployment":
+    """photographs: of exact arithmetic; float without."""
+    from elic_export.calibration import obtain_calibration
+    from elic_export.deployment import deploy_exact, deploy_float
+
+    if photographs is None:
         return deploy_float(checkpoint.model)
-    photographs = calibration or default_config("calibration")
     return deploy_exact(
         checkpoint.model,
         obtain_calibration(checkpoint.model, photographs, lambda crops: progress(crops, "calibrate")),

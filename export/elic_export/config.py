@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from elic_runtime.manifest import Shape, first_problem
+from elic_runtime.shapes import AnyBatch, AnyExtent, Batch, Extent
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from elic_export.errors import ConfigError
@@ -22,6 +22,9 @@ OPSETS = (11, 20)
 
 Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+TensorName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_.]*$")]
+"""What every compiler takes as a name."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,30 +33,77 @@ class _Section(BaseModel):
 _S = TypeVar("_S", bound=_Section)
 
 
+Form = Literal["static", "dynamic", "no-entropy"]
+
+
 class ExportConfig(_Section):
     """One export.
 
-    form: how shapes are fixed. shape: of x, in pixels, multiples of 64.
-    opset: of the ONNX graphs, 11 to 20. precision: of weights and activations.
+    form: `static` and `dynamic` split the codec into subgraphs, for one shape or a range of
+        them; `no-entropy` is one end-to-end graph, for either.
+    shape: of x, in pixels, multiples of 64: one, or `min` and `max`.
+    decoder_shape: of the subgraphs that a decoder runs too; like `shape` if left out.
+    batch: how many images at once: a number, or `min` and `max`.
+    opset: of the ONNX graphs, 11 to 20.
+    precision: of weights and activations: fp32; fp16; mixed, fp16 except where symbols are decided.
+    tensors: of the graphs' inputs and outputs, fp32 in any precision unless fp16 is asked for.
     arithmetic: of h_s and the context subgraphs: `exact` for files that decode everywhere,
         `float` for the checkpoint's own numbers.
+    likelihoods: whether a no-entropy graph gives them besides x_hat.
     rewrites: exact ones of `rewrites.py`, applied in order.
+    split_g_s_after: the node whose output the rewrite `split_g_s` hands from g_s_0 to g_s_1.
+    external_data: weights of each graph in a file of their own.
+    rename: inputs and outputs that are to have other names in the graphs.
     allowed_operators: those that the target's compiler takes; any if left out.
     """
 
-    form: Literal["static"]
-    shape: Shape
+    form: Form
+    shape: AnyExtent
+    decoder_shape: AnyExtent | None = None
+    batch: AnyBatch = Batch()
     opset: Annotated[int, Field(strict=True, ge=OPSETS[0], le=OPSETS[1])] = 17
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["fp32", "fp16", "mixed"] = "fp32"
+    tensors: Literal["fp32", "fp16"] = "fp32"
     arithmetic: Literal["exact", "float"] = "exact"
+    likelihoods: bool = True
     rewrites: tuple[RewriteName, ...] = ()
+    split_g_s_after: str = "/9/Add"
+    external_data: bool = False
+    rename: dict[TensorName, TensorName] = {}
     allowed_operators: frozenset[str] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "ExportConfig":
-        if self.shape.height * self.shape.width > MAX_EXPORT_PIXELS:
-            raise ValueError(f"shape {self.shape} has more than {MAX_EXPORT_PIXELS} pixels, which no export here holds")
+        # Checked in the order of the fields: the first problem is the one that is shown.
+        for extent in (self.shape, self.decoder):
+            if extent.max.height * extent.max.width > MAX_EXPORT_PIXELS:
+                raise ValueError(
+                    f"shape {extent.max} has more than {MAX_EXPORT_PIXELS} pixels, which no export here holds"
+                )
+        if self.form == "static" and not (self.shape.fixed and self.decoder.fixed):
+            raise ValueError("shape: the static form has one; the dynamic form takes a range")
+        if self.form == "dynamic" and self.shape.fixed:
+            raise ValueError("shape: the dynamic form has a range, min and max; the static form has one shape")
+        if self.decoder_shape is not None and self.form != "dynamic":
+            raise ValueError("decoder_shape: only the dynamic form has one")
+        if not _covers(self.decoder, self.shape):
+            raise ValueError(f"decoder_shape {self.decoder} does not hold {self.shape}, which the encoder writes")
+        if self.precision == "fp16" and self.arithmetic == "exact":
+            raise ValueError("precision: fp16 cannot be exact; choose mixed, or arithmetic: float")
+        if self.tensors == "fp16" and self.precision == "fp32":
+            raise ValueError("tensors: fp16 inputs and outputs are of fp16 or mixed precision")
+        if len(set(self.rename.values())) < len(self.rename):
+            raise ValueError("rename: two tensors get one name")
         return self
+
+    @property
+    def decoder(self) -> Extent:
+        """The shapes of x for which h_s, the context subgraphs and g_s are."""
+        return self.decoder_shape or self.shape
+
+
+def _covers(outer: Extent, inner: Extent) -> bool:
+    return outer.holds(inner.min.height, inner.min.width) and outer.holds(inner.max.height, inner.max.width)
 
 
 class Thresholds(_Section):
@@ -69,6 +119,7 @@ class Thresholds(_Section):
         symbol that rounds the other way counts for more there.
     stream_end_bytes, coding_overhead: how much larger a stream may be than its ideal
         code length: by what its end costs, and by a share of the length.
+    bits_difference: of a no-entropy graph's likelihoods, relative.
     psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
     from the same y_hat, in steps of 1/255.
     """
@@ -82,6 +133,7 @@ class Thresholds(_Section):
     scatter_bytes: Limit
     stream_end_bytes: Limit
     coding_overhead: Limit
+    bits_difference: Limit
     psnr_difference_db: Limit
     x_hat_steps: Limit
 
@@ -104,11 +156,11 @@ def read_config(path: Path, form: str) -> ExportConfig:
 
 
 def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
-    """The same export for another shape. Raises ConfigError unless both are multiples of 64."""
+    """The same export for one other shape. Raises ConfigError unless both are multiples of 64."""
     try:
         return ExportConfig.model_validate(config.model_dump() | {"shape": {"height": height, "width": width}})
     except ValidationError as error:
-        raise ConfigError(f"--shape {height}x{width}: {first_problem(error)}") from None
+        raise ConfigError(f"--shape {height}x{width}: {_where(error, None)[0]}: {error.errors()[0]['msg']}") from None
 
 
 def read_thresholds(path: Path, precision: str, arithmetic: str) -> Thresholds:
@@ -162,17 +214,21 @@ def _validate(kind: type[_S], path: Path, text: str, node: yaml.Node | None, wit
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{path}:{_line(node, error.errors()[0]['loc'])}: {first_problem(error)}") from None
+        where, line = _where(error, node)
+        raise ConfigError(f"{path}:{line}: {where}: {error.errors()[0]['msg']}") from None
 
 
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """The line of the deepest part of `loc` that is in the file."""
+def _where(error: ValidationError, node: yaml.Node | None) -> tuple[str, int]:
+    """The first problem's key as the file has it, and its line: the deepest part of it that is in the file."""
+    loc = error.errors()[0]["loc"]
     line = node.start_mark.line if node else 0
-    for part in loc:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        found = [(key, value) for key, value in node.value if key.value == part]
-        if not found:
-            break
-        line, node = found[0][0].start_mark.line, found[0][1]
-    return line + 1
+    known = []
+    for i, part in enumerate(loc):
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        found = [(key, value) for key, value in entries if key.value == part]
+        if found:
+            line, node = found[0][0].start_mark.line, found[0][1]
+        # One shape stands for min and max: these are in the problem's place, not in the file.
+        if found or i == len(loc) - 1:
+            known.append(str(part))
+    return ".".join(known) or "the file", line + 1

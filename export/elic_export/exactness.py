@@ -57,11 +57,9 @@ def prove(model: ELIC, medians: Float64) -> list[LayerProof]:
     medians: [N], of z; with the steps of the means they say what z_hat and y_hat are multiples of.
     """
     grids = [_units(medians[None, :])[0]]
-    for context in model.contexts:
-        to_real = list(context.aggregation.children())[-1]
-        if isinstance(to_real, ToReal):
-            grids.append(to_real.step.double().min().item())
-    for name, layer in model.named_modules():
+    layers = dict(model.named_modules())
+    grids += [layer.step.double().min().item() for layer in layers.values() if isinstance(layer, ToReal)]
+    for name, layer in layers.items():
         if isinstance(layer, FromReal):
             _check_inputs(name, layer, min(grids))
     return [_prove_layer(name, conv, limits) for name, conv, limits in _layers(model)]
@@ -83,8 +81,10 @@ def _layers(model: ELIC) -> Generator[tuple[str, Convolution, Float64], None, No
         if context.channel is not None:
             support.insert(0, (yield from _sequence(f"context.{k}.channel", context.channel, None)))
         spatial = yield from _sequence(f"context.{k}.spatial", context.spatial, None)
-        limits = np.concatenate((spatial, *support))
-        yield from _sequence(f"context.{k}.aggregation", context.aggregation, limits)
+        yield from _sequence(f"context.{k}.aggregation", context.aggregation, np.concatenate((spatial, *support)))
+        if context.anchor_aggregation is not None:
+            limits = np.concatenate(support)
+            yield from _sequence(f"context.{k}.anchor_aggregation", context.anchor_aggregation, limits)
 
 
 def _sequence(name: str, layers: nn.Module, limits: Float64 | None) -> Layers:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from elic_models import ELIC
 from elic_runtime.conformance import Patches, Trace, trace
-from elic_runtime.manifest import ModelInfo, Shape
+from elic_runtime.manifest import ModelInfo
 from elic_runtime.runners import Arrays, Runner
+from elic_runtime.shapes import Shape
 from numpy.typing import NDArray
 
 from elic_export.deployment import Deployment
 from elic_export.errors import ExportError
-from elic_export.graphs import Subgraph, declare
+from elic_export.graphs import Subgraph, declare_codec
 
 PATCHES = (4, 16)
 """Height and width of the known symbols of z and of y."""
@@ -36,14 +37,14 @@ def known_patches(model: ELIC) -> Patches:
     return patch(model.spec.N, PATCHES[0]), patch(model.spec.M, PATCHES[1])
 
 
-def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, patches: Patches) -> Trace:
+def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, batch: int, patches: Patches) -> Trace:
     """What goes in and out of every subgraph that decides symbols.
 
     Raises ExportError where float32 and float64 differ: the proof has a hole then.
     """
     medians = deployment.tables.medians
     exact, found = (
-        trace(info, shape, patches, medians, torch_runners(deployment.model, dtype))
+        trace(info, shape, batch, patches, medians, torch_runners(deployment, dtype))
         for dtype in (torch.float64, torch.float32)
     )
     for name, (_, outputs) in exact.items():
@@ -53,13 +54,14 @@ def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, patches: 
     return exact
 
 
-def torch_runners(model: ELIC, dtype: torch.dtype = torch.float32) -> dict[str, Runner]:
+def torch_runners(deployment: Deployment, dtype: torch.dtype = torch.float32) -> dict[str, Runner]:
     """PyTorch as a backend: the runners of the subgraphs that decide symbols."""
-    return {graph.name: _torch_runner(graph, model, dtype) for graph in declare(model.spec) if graph.decides_symbols}
+    graphs = declare_codec(deployment.model.spec)
+    return {graph.name: _torch_runner(graph, deployment, dtype) for graph in graphs if graph.decides_symbols}
 
 
-def _torch_runner(graph: Subgraph, model: ELIC, dtype: torch.dtype) -> Runner:
-    module = copy.deepcopy(graph.build(model)).to(dtype).eval()
+def _torch_runner(graph: Subgraph, deployment: Deployment, dtype: torch.dtype) -> Runner:
+    module = copy.deepcopy(graph.build(deployment)).to(dtype).eval()
 
     @torch.inference_mode()
     def run(inputs: Arrays) -> Arrays:

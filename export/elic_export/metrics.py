@@ -55,12 +55,6 @@ class TensorError:
         return float(20 * np.log10(self.high - self.low) - 10 * np.log10(mse)) if mse else 999.0
 
 
-def psnr(expected: Image, found: Image) -> float:
-    """PSNR in dB of two uint8 pictures; 999 if they are equal."""
-    mse = float(((expected.astype(np.float64) - found) ** 2).mean())
-    return float(10 * np.log10(255**2 / mse)) if mse else 999.0
-
-
 def max_steps(a: Image, b: Image) -> int:
     """Largest difference of two uint8 pictures, in steps of 1/255."""
     return int(np.abs(a.astype(np.int16) - b).max())

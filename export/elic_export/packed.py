@@ -6,7 +6,8 @@ order of float sums, for less work:
 
 - the parameter net's first layer is a sum of three terms. Channel context and hyper
   parameters go through it once, for both passes: the `support`;
-- in the anchor pass the spatial context is zeros, so its term is not there;
+- in the anchor pass the spatial context is zeros, so its term is not there; a variant
+  whose anchor pass has its own net computes that one, and the support, on one half each;
 - the parameter nets are 1x1, so each pass runs on its own packed half;
 - the spatial context of the non-anchor half is a convolution of the packed anchor
   half, with kernels that differ between even and odd rows.
@@ -15,11 +16,11 @@ order of float sums, for less work:
 from typing import cast
 
 import torch
-from elic_models.checkerboard import pack
 from elic_models.context import SliceContext
 from elic_models.layers import CheckerboardConv2d
 from torch import Tensor, nn
-from torch.nn.functional import pad
+
+from elic_export.reshapes import interleave_rows, pack, pad_rows
 
 
 class PackedSpatialConv(nn.Module):
@@ -51,10 +52,9 @@ class PackedSpatialConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in, H, W/2] -> [B, out, H, W/2]"""
-        b, _, h, w = x.shape
-        even = self.rows[0](pad(x, (1, 1, 2, 1)))  # [B, out, H/2, W/2]
-        odd = self.rows[1](pad(x, (1, 1, 1, 2)))
-        return torch.cat((even, odd), dim=3).reshape(b, -1, h, w)
+        even = self.rows[0](pad_rows(x, 2, 1, 1))  # [B, out, H/2, W/2]
+        odd = self.rows[1](pad_rows(x, 1, 2, 1))
+        return interleave_rows(even, odd)
 
 
 def _first_layer_term(context: SliceContext, columns: slice, with_bias: bool) -> nn.Conv2d:
@@ -76,22 +76,29 @@ class AnchorContext(nn.Module):
         self.anchor_parity = anchor_parity
         self.channel = context.channel
         self.support = _first_layer_term(context, slice(2 * context.channels, None), with_bias=True)
-        self.rest = context.aggregation[1:]
+        self.own_net = context.anchor_aggregation
+        self.rest = context.aggregation[1:] if self.own_net is None else None
 
     def forward(self, latent_means: Tensor, latent_scales: Tensor, *y_hat_slices: Tensor) -> tuple[Tensor, ...]:
         """Parameters of the anchor pass, and what the other pass needs.
 
-        latent_means, latent_scales: [B, M, H/16, W/16].
+        latent_means, latent_scales: [B, L, H/16, W/16].
         y_hat_slices: those that the variant's channel context reads, [B, C, H/16, W/16].
-        Returns means and scales [B, C, H/16, W/32] and support [B, 640, H/16, W/32],
+        Returns means and scales [B, C, H/16, W/32] and support [B, S, H/16, W/32],
         the latter at the non-anchor positions.
         """
         terms = [latent_means, latent_scales]
         if self.channel is not None:
             terms.insert(0, self.channel(torch.cat(y_hat_slices, dim=1)))
-        support = self.support(torch.cat(terms, dim=1))  # [B, 640, H/16, W/16]
-        means, scales = self.rest(pack(support, self.anchor_parity)).chunk(2, dim=1)
-        return means, scales, pack(support, 1 - self.anchor_parity)
+        shared = torch.cat(terms, dim=1)
+        anchor, other = self.anchor_parity, 1 - self.anchor_parity
+        if self.own_net is not None:
+            means, scales = self.own_net(pack(shared, anchor)).chunk(2, dim=1)
+            return means, scales, self.support(pack(shared, other))
+        support = self.support(shared)  # [B, S, H/16, W/16]
+        assert self.rest is not None  # noqa: S101 - as __init__ sets it
+        means, scales = self.rest(pack(support, anchor)).chunk(2, dim=1)
+        return means, scales, pack(support, other)
 
 
 class NonAnchorContext(nn.Module):
@@ -115,7 +122,7 @@ class NonAnchorContext(nn.Module):
     def forward(self, y_hat_anchor: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
         """Parameters of the non-anchor pass.
 
-        y_hat_anchor: [B, C, H/16, W/32]; support: [B, 640, H/16, W/32].
+        y_hat_anchor: [B, C, H/16, W/32]; support: [B, S, H/16, W/32].
         Returns means and scales, [B, C, H/16, W/32].
         """
         means, scales = self.rest(self.term(self.spatial(y_hat_anchor)) + support).chunk(2, dim=1)

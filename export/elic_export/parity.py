@@ -7,18 +7,21 @@ counted once; the real file is asked end to end. `verdicts.py` judges.
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from elic_models import ELIC
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
+from elic_runtime.codec import to_image, to_input
 from elic_runtime.coders import make_coder
 from elic_runtime.container import parse
 from elic_runtime.context import NONANCHOR, ContextModel, Floats, Symbols, anchor_name, nonanchor_name
+from elic_runtime.evaluate import bits, psnr
 from elic_runtime.images import read_image
 from elic_runtime.manifest import SubgraphInfo
-from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, onnxruntime_factory
+from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
 from elic_runtime.tiles import Image, TileGrid
 from numpy.typing import NDArray
 
@@ -26,9 +29,20 @@ from elic_export.backends import backends
 from elic_export.config import Thresholds
 from elic_export.deployment import Deployment, fingerprint
 from elic_export.errors import ExportError
-from elic_export.metrics import TensorError, code_length, max_steps, psnr
-from elic_export.reference import PassReference, TileReference, WalkReference, record_tile
-from elic_export.verdicts import BackendResult, ImageResult, LayerResult, PassResult, Report, SubgraphResult, judge
+from elic_export.metrics import TensorError, code_length, max_steps
+from elic_export.reference import PassReference, TileReference, WalkReference, record_end_to_end, record_tile
+from elic_export.verdicts import (
+    BackendResult,
+    EndToEndResult,
+    Finding,
+    ImageResult,
+    LayerResult,
+    PassResult,
+    Report,
+    SubgraphResult,
+    judge,
+    judge_end_to_end,
+)
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
@@ -54,28 +68,24 @@ def measure_parity(
         raise ExportError(
             f"{bundle.folder}: this model quantizes to other integers than those exported: export it again"
         )
+    if manifest.form == "no-entropy":
+        end_to_end = _measure_end_to_end(deployment, bundle, images, progress)
+        return _report(bundle, deployment, judge_end_to_end(thresholds, end_to_end), [], end_to_end=end_to_end)
     parity = _Parity(model, deployment, bundle)
     results = [parity.image(path) for path in progress(images)]
     subgraphs = parity.subgraph_results()
     passes = list(parity.passes.values())
     findings = judge(thresholds, subgraphs, passes, results, parity.streams_differing, parity.exactness)
-    return Report(
-        checkpoint_sha256=manifest.checkpoint.sha256,
-        fingerprint=manifest.fingerprint,
-        form=manifest.form,
-        shape=str(manifest.shape),
-        precision=manifest.precision,
-        arithmetic=manifest.arithmetic,
-        passed=all(finding.passed for finding in findings),
-        findings=findings,
-        subgraphs=subgraphs,
+    return _report(
+        bundle,
+        deployment,
+        findings,
+        subgraphs,
         passes=passes,
         images=results,
         exactness=parity.exactness,
-        layers=[LayerResult(**asdict(proof)) for proof in deployment.proofs],
         streams_compared=parity.streams_compared,
         streams_differing=parity.streams_differing,
-        operators={name: info.operators for name, info in manifest.subgraphs.items()},
     )
 
 
@@ -101,10 +111,14 @@ class _Parity:
         self.deployment = deployment
         self.manifest = bundle.manifest
         factory = onnxruntime_factory()
-        self.runners = {
-            name: factory(name, bundle.graph_path(name), info) for name, info in bundle.manifest.subgraphs.items()
-        }
-        self.codec = Codec.load(bundle.folder, runner=_Loaded(factory, self.runners))
+        loaded = _Loaded(
+            factory,
+            {name: factory(name, bundle.graph_path(name), info) for name, info in bundle.manifest.subgraphs.items()},
+        )
+        self.runners = {name: load_runner(bundle, loaded, name, finite=False) for name in bundle.manifest.subgraphs}
+        self.codec = Codec.load(bundle.folder, runner=loaded)
+        cuts = [info.cut_after for info in bundle.manifest.subgraphs.values() if info.cut_after]
+        self.cut_after = cuts[0] if cuts else None
         self.tables = bundle.tables()
         self.compressai = make_coder("compressai")
         self.constriction = make_coder("constriction")
@@ -117,9 +131,11 @@ class _Parity:
 
     def image(self, path: Path) -> ImageResult:
         image = read_image(path)
-        shape = self.manifest.shape
-        grid = TileGrid(image.shape[0], image.shape[1], shape.height, shape.width)
-        tiles = [record_tile(self.model, self.deployment, _to_tensor(tile)) for tile in grid.cut(image)]
+        grid = TileGrid.within(image.shape[0], image.shape[1], self.manifest.encoder)
+        tiles = [
+            record_tile(self.model, self.deployment, torch.from_numpy(to_input(tile)), self.cut_after)
+            for tile in grid.cut(image)
+        ]
         x_hats = []
         for tile in tiles:
             outputs = self._graphs(tile)
@@ -145,12 +161,17 @@ class _Parity:
         ]
 
     def _graphs(self, tile: TileReference) -> dict[str, Arrays]:
-        """Question 1: every subgraph on PyTorch's inputs."""
-        outputs = {name: runner(tile.cases[name].inputs) for name, runner in self.runners.items()}
-        for name, found in outputs.items():
+        """Question 1: every subgraph on PyTorch's inputs, as many times as it takes at once."""
+        outputs: dict[str, Arrays] = {}
+        for name, runner in self.runners.items():
+            found = runner({tensor: self._batch(value) for tensor, value in tile.cases[name].inputs.items()})
             for tensor, expected in tile.cases[name].outputs.items():
-                self.errors.setdefault((name, tensor), TensorError()).add(expected, found[tensor])
+                self.errors.setdefault((name, tensor), TensorError()).add(self._batch(expected), found[tensor])
+            outputs[name] = {tensor: value[:1] for tensor, value in found.items()}
         return outputs
+
+    def _batch(self, values: NDArray[Any]) -> NDArray[Any]:
+        return np.repeat(values, self.manifest.batch.min, axis=0)
 
     def _pass(self, reference: PassReference, outputs: dict[str, Arrays]) -> None:
         """Question 2: scale indexes and symbols from the graph's means and scales."""
@@ -175,9 +196,9 @@ class _Parity:
             differs = (self.tables.scale_indexes(scales) != reference.indexes) | (means != reference.means)
             result.symbols += differs.size
             result.differing += int(differs.sum())
-            return reference.symbols
+            return self._batch(reference.symbols)
 
-        latents = runners["h_s"]({"z_hat": walk.z_symbols.astype(np.float32) + medians})
+        latents = runners["h_s"]({"z_hat": self._batch(walk.z_symbols.astype(np.float32) + medians)})
         context = ContextModel(self.manifest.model, runners.__getitem__)
         context.walk(latents["latent_means"], latents["latent_scales"], code)
 
@@ -248,12 +269,66 @@ def _channels(z_symbols: NDArray[np.int32]) -> NDArray[np.uint16]:
     return np.repeat(np.arange(channels, dtype=np.uint16), height * width)
 
 
-def _to_tensor(tile: Image) -> torch.Tensor:
-    """uint8 [H, W, 3] -> [1, 3, H, W] in 0..1."""
-    return torch.from_numpy(tile.copy()).permute(2, 0, 1)[None].float() / 255
-
-
 def _picture(grid: TileGrid, x_hats: list[NDArray[np.float32]]) -> Image:
     """Tiles [1, 3, H, W] -> the uint8 image, rounded as a PNG would be."""
-    tiles = (np.rint(x.clip(0, 1) * 255).astype(np.uint8)[0].transpose(1, 2, 0) for x in x_hats)
-    return grid.join(tiles)
+    return grid.join(to_image(x_hat[0]) for x_hat in x_hats)
+
+
+def _report(
+    bundle: Bundle, deployment: Deployment, findings: list[Finding], subgraphs: list[SubgraphResult], **results: Any
+) -> Report:
+    manifest = bundle.manifest
+    return Report(
+        checkpoint_sha256=manifest.checkpoint.sha256,
+        fingerprint=manifest.fingerprint,
+        form=manifest.form,
+        shape=str(manifest.encoder),
+        precision=manifest.precision,
+        arithmetic=manifest.arithmetic,
+        passed=all(finding.passed for finding in findings),
+        findings=findings,
+        subgraphs=subgraphs,
+        layers=[LayerResult(**asdict(proof)) for proof in deployment.proofs],
+        operators={name: info.operators for name, info in manifest.subgraphs.items()},
+        **results,
+    )
+
+
+def _measure_end_to_end(
+    deployment: Deployment, bundle: Bundle, images: list[Path], progress: Progress
+) -> list[EndToEndResult]:
+    """The graph `no_entropy` on each image, in tiles where it must be."""
+    run = load_runner(bundle, onnxruntime_factory(), "no_entropy", finite=False)
+    manifest = bundle.manifest
+    results = []
+    for path in progress(images):
+        image = read_image(path)
+        grid = TileGrid.within(image.shape[0], image.shape[1], manifest.encoder)
+        expected, found = [], []
+        for tile in grid.cut(image):
+            x = to_input(tile)
+            expected.append(record_end_to_end(deployment, torch.from_numpy(x)))
+            outputs = run({"input": np.repeat(x, manifest.batch.min, axis=0)})
+            found.append({name: value[:1] for name, value in outputs.items()})
+        pictures = [_picture(grid, [tile["x_hat"] for tile in tiles]) for tiles in (expected, found)]
+        pixels = grid.height * grid.width
+        results.append(
+            EndToEndResult(
+                image=path.name,
+                width=grid.width,
+                height=grid.height,
+                torch_psnr_db=psnr(image, pictures[0]),
+                graph_psnr_db=psnr(image, pictures[1]),
+                graph_steps=max_steps(*pictures),
+                torch_bpp=_bits(expected) / pixels,
+                graph_bpp=_bits(found) / pixels if len(found[0]) > 1 else None,
+                smallest_likelihood=min(
+                    (float(v.min()) for t in found for n, v in t.items() if n != "x_hat"), default=1
+                ),
+            )
+        )
+    return results
+
+
+def _bits(tiles: list[Arrays]) -> float:
+    return sum(bits(tile[name]) for tile in tiles for name in ("y_likelihoods", "z_likelihoods"))

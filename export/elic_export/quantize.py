@@ -153,7 +153,11 @@ class _Quantizer:
                 context.channel = nn.Sequential(FromReal(decoded), *layers)
                 support.insert(0, channel)
             spatial = self._spatial(k, context)
-            self._aggregation(k, context, Grid.join((spatial, *support)))
+            name = f"context.{k}.aggregation"
+            context.aggregation = self._parameter_net(name, context.aggregation, Grid.join((spatial, *support)))
+            if context.anchor_aggregation is not None:
+                name = f"context.{k}.anchor_aggregation"
+                context.anchor_aggregation = self._parameter_net(name, context.anchor_aggregation, Grid.join(support))
         return self.model
 
     def _spatial(self, k: int, context: SliceContext) -> Grid:
@@ -167,15 +171,13 @@ class _Quantizer:
         )
         return out
 
-    def _aggregation(self, k: int, context: SliceContext, grid: Grid) -> None:
-        name = f"context.{k}.aggregation"
-        *hidden, last = context.aggregation
+    def _parameter_net(self, name: str, net: nn.Sequential, grid: Grid) -> nn.Sequential:
+        *hidden, last = net
         layers, grid = self._layers(name, hidden, grid, self.precision.activation_bits)
-        bits = np.repeat((self.precision.mean_bits, self.precision.scale_bits), context.channels)
+        assert isinstance(last, nn.Conv2d)  # noqa: S101 - how elic_models builds them
+        bits = np.repeat((self.precision.mean_bits, self.precision.scale_bits), last.out_channels // 2)
         step = 2.0**-bits
-        context.aggregation = nn.Sequential(
-            *layers, quantize_conv(f"{name}.{len(hidden)}", last, grid, step), ToReal(step)
-        )
+        return nn.Sequential(*layers, quantize_conv(f"{name}.{len(hidden)}", last, grid, step), ToReal(step))
 
     def _layers(self, name: str, layers: Iterable[nn.Module], grid: Grid, bits: int) -> tuple[list[nn.Module], Grid]:
         """Convolutions, each with the ReLU after it if there is one. The last one, without, has all the bits."""

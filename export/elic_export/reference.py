@@ -81,8 +81,39 @@ class TileReference:
 
 
 @torch.inference_mode()
-def record_tile(model: ELIC, deployment: Deployment, x: Tensor) -> TileReference:
-    """Run PyTorch's forward, compress and decompress over x [1, 3, H, W], and the deployed model's passes."""
+def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
+    """What `no_entropy` must give for x [1, 3, H, W], by its outputs' names; likelihoods are CompressAI's own."""
+    model = deployment.model
+    y = model.g_a(x)
+    medians = torch.from_numpy(deployment.tables.medians)[None, :, None, None]
+    z_hat = (model.h_a(y) - medians).round() + medians
+    bottleneck, conditional = model.entropy_bottleneck, model.gaussian_conditional
+    y_slices = y.split(model.spec.groups, dim=1)
+    y_likelihoods = [torch.zeros_like(y_slice) for y_slice in y_slices]
+
+    def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
+        parity = model.parity(half)
+        y_hat, likelihood = conditional(pack(y_slices[k], parity), scales, means, training=False)
+        y_likelihoods[k] += unpack(likelihood, parity)
+        return y_hat
+
+    y_hat = model.code_passes(*model.latent_parameters(z_hat), code)
+    b, c, h, w = z_hat.shape
+    by_channel = z_hat.permute(1, 0, 2, 3).reshape(c, 1, -1)
+    z_likelihoods = bottleneck.likelihood_lower_bound(bottleneck._likelihood(by_channel)[0])
+    return {
+        "x_hat": model.g_s(y_hat).numpy(),
+        "y_likelihoods": torch.cat(y_likelihoods, dim=1).numpy(),
+        "z_likelihoods": z_likelihoods.reshape(c, b, h, w).permute(1, 0, 2, 3).numpy(),
+    }
+
+
+@torch.inference_mode()
+def record_tile(model: ELIC, deployment: Deployment, x: Tensor, cut_after: str | None = None) -> TileReference:
+    """Run PyTorch's forward, compress and decompress over x [1, 3, H, W], and the deployed model's passes.
+
+    cut_after: the node of g_s that its halves meet at, if the bundle has them.
+    """
     forward = model(x)
     coded = model.compress(x)
     y_strings, (z_stream,) = coded["strings"]
@@ -105,6 +136,10 @@ def record_tile(model: ELIC, deployment: Deployment, x: Tensor) -> TileReference
         **walk.cases,
         "g_s": _case({"y_hat": walk.y_hat}, {"x_hat": model.g_s(walk.y_hat)}),
     }
+    if cut_after is not None:
+        features = {"features": _features(model, walk.y_hat, cut_after)}
+        cases["g_s_0"] = _case({"y_hat": walk.y_hat}, features)
+        cases["g_s_1"] = GraphCase(cases["g_s_0"].outputs, cases["g_s"].outputs)
     return TileReference(
         cases=cases,
         walk=walk,
@@ -115,6 +150,15 @@ def record_tile(model: ELIC, deployment: Deployment, x: Tensor) -> TileReference
         x_hat=forward["x_hat"].numpy(),
         decoded=model.decompress(coded["strings"], coded["shape"])["x_hat"].numpy(),
     )
+
+
+def _features(model: ELIC, y_hat: Tensor, cut_after: str) -> Tensor:
+    """g_s up to the layer of a node like `/9/Add`: nothing else of it can be cut."""
+    layer = int(cut_after.strip("/").split("/")[0])
+    features: Tensor = model.g_s[: layer + 1](y_hat)
+    if cut_after.endswith("/Conv"):  # of a transposed convolution that became Conv and DepthToSpace
+        features = torch.nn.functional.pixel_unshuffle(features, 2)
+    return features
 
 
 def _case(inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> GraphCase:

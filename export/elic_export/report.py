@@ -54,9 +54,21 @@ def print_report(report: Report, console: Console) -> None:
     exactness = _table("Exactness: what other backends would decode otherwise", "backend", "symbols", "differing")
     for b in report.exactness:
         exactness.add_row(escape(b.backend), str(b.symbols), str(b.differing))
-    tables = (graphs, passes, exactness, images, verdicts) if report.exactness else (graphs, passes, images, verdicts)
-    for table in tables:
-        console.print(table, "")
+    end_to_end = _table(
+        f"End to end, PyTorch and the graph: {title}", *("image", "bpp", "graph", "PSNR dB", "graph", "steps")
+    )
+    for e in report.end_to_end:
+        end_to_end.add_row(
+            escape(e.image),
+            f"{e.torch_bpp:.4f}",
+            "" if e.graph_bpp is None else f"{e.graph_bpp:.4f}",
+            f"{e.torch_psnr_db:.2f}",
+            f"{e.graph_psnr_db:.2f}",
+            str(e.graph_steps),
+        )
+    for table in (graphs, passes, exactness, images, end_to_end, verdicts):
+        if table.row_count:
+            console.print(table, "")
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -1,18 +1,23 @@
-"""Exact rewrites of a module before its export: the same numbers by other operators.
+"""Exact rewrites, chosen by name in the config: the same numbers by other graphs or operators.
 
-Each is a function from module to module, chosen by name in the config. Subgraphs that
-decide symbols are not rewritten: another order of float sums is another bit stream, and
-the proof of exact ones is of their layers as they are.
+Some are of a module before its export. Subgraphs that decide symbols are left out of
+those: another order of float sums is another bit stream, and the proof of exact ones is
+of their layers as they are. Some are of the exported graph and keep every sum: all
+graphs get these. Some add a graph to those that a form has. Masks of checkerboard
+convolutions are always folded into their weights (`packed.py`).
 """
 
 import copy
 from collections.abc import Callable
 from typing import Literal
 
+import onnx
 import torch
 from torch import Tensor, nn
 
-Rewrite = Callable[[nn.Module], nn.Module]
+ModuleRewrite = Callable[[nn.Module], nn.Module]
+GraphRewrite = Callable[[onnx.ModelProto], None]
+"""Changes the graph in place."""
 
 
 class SubpixelDeconv(nn.Module):
@@ -80,6 +85,29 @@ def deconv_to_depth_to_space(module: nn.Module) -> nn.Module:
     return rewritten
 
 
-RewriteName = Literal["deconv_to_depth_to_space"]
+def fold_output_padding(graph: onnx.ModelProto) -> None:
+    """ConvTranspose's output_padding becomes fewer pads at its end: a row or column less is cut off there.
 
-REWRITES: dict[RewriteName, Rewrite] = {"deconv_to_depth_to_space": deconv_to_depth_to_space}
+    RKNN's compiler drops output_padding. One that is larger than the pads stays as it is.
+    """
+    for node in graph.graph.node:
+        attributes = {a.name: a for a in node.attribute}
+        if node.op_type != "ConvTranspose" or "output_padding" not in attributes:
+            continue
+        extra = list(attributes["output_padding"].ints)
+        pads = list(attributes["pads"].ints) if "pads" in attributes else [0] * 2 * len(extra)
+        ends = [pad - more for pad, more in zip(pads[len(extra) :], extra, strict=True)]
+        if min(ends) < 0:
+            continue
+        for name in ("output_padding", "pads"):
+            if name in attributes:
+                node.attribute.remove(attributes[name])
+        node.attribute.append(onnx.helper.make_attribute("pads", pads[: len(extra)] + ends))
+
+
+RewriteName = Literal["merge_g_a_h_a", "split_g_s", "deconv_to_depth_to_space", "fold_output_padding"]
+"""`merge_g_a_h_a` adds the graph of both (`graphs.py`), `split_g_s` the halves of g_s (`cut.py`)."""
+
+MODULE_REWRITES: dict[str, ModuleRewrite] = {"deconv_to_depth_to_space": deconv_to_depth_to_space}
+
+GRAPH_REWRITES: dict[str, GraphRewrite] = {"fold_output_padding": fold_output_padding}

@@ -4,9 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from elic_export.config import Thresholds
+
+LIKELIHOOD_BOUND = float(np.float32(1e-9))
+"""Below which no likelihood is, in float32."""
 
 REPORT_NAME = "parity.json"
 HTML_NAME = "parity.html"
@@ -93,6 +97,24 @@ class ImageResult(_Part):
         return self.file_bytes / self.float_file_bytes - 1
 
 
+class EndToEndResult(_Part):
+    """One image through `no_entropy`.
+
+    torch_*: of the same model in PyTorch, bpp by CompressAI's likelihoods; graph_*: of the graph.
+    graph_bpp: None if it was exported without likelihoods. graph_steps: between the two pictures, in steps of 1/255.
+    """
+
+    image: str
+    width: int
+    height: int
+    torch_psnr_db: float
+    graph_psnr_db: float
+    graph_steps: int
+    torch_bpp: float
+    graph_bpp: float | None
+    smallest_likelihood: float
+
+
 class Finding(_Part):
     """One question: the worst number measured, what is accepted, and the verdict."""
 
@@ -115,12 +137,13 @@ class Report(_Part):
     passed: bool
     findings: list[Finding]
     subgraphs: list[SubgraphResult]
-    passes: list[PassResult]
-    images: list[ImageResult]
-    exactness: list[BackendResult]
+    passes: list[PassResult] = []
+    images: list[ImageResult] = []
+    end_to_end: list[EndToEndResult] = []
+    exactness: list[BackendResult] = []
     layers: list[LayerResult]
-    streams_compared: int
-    streams_differing: int
+    streams_compared: int = 0
+    streams_differing: int = 0
     operators: dict[str, dict[str, int]]
 
 
@@ -173,6 +196,27 @@ def judge(
         _worst("pictures: g_s off, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
         *([_of_backends(exactness)] if exactness else []),
     ]
+
+
+def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[Finding]:
+    """Every question's verdict on the graph `no_entropy`."""
+    rated = {i.image: abs(i.graph_bpp / i.torch_bpp - 1) for i in images if i.graph_bpp is not None}
+    lowest = min(images, key=lambda i: -_nan_last(-i.smallest_likelihood))
+    findings = [
+        _worst(
+            "pictures: PSNR off PyTorch's, dB",
+            limits.psnr_difference_db,
+            {i.image: abs(i.graph_psnr_db - i.torch_psnr_db) for i in images},
+        )
+    ]
+    if rated:
+        findings += [
+            _worst("rate: bits off PyTorch's", limits.bits_difference, rated),
+            _finding(
+                "likelihoods: 1e-9 less the smallest", 0, LIKELIHOOD_BOUND - lowest.smallest_likelihood, lowest.image
+            ),
+        ]
+    return findings
 
 
 def _of_backends(exactness: list[BackendResult]) -> Finding:

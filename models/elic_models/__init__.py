@@ -2,11 +2,21 @@
 
 from elic_models.checkpoint import (
     Checkpoint,
-    CheckpointError,
+    convert_checkpoint,
     default_checkpoint,
     load_checkpoint,
 )
 from elic_models.elic import ELIC
-from elic_models.spec import ModelSpec
+from elic_models.reading import CheckpointError
+from elic_models.spec import VARIANTS, ModelSpec
 
-__all__ = ["ELIC", "Checkpoint", "CheckpointError", "ModelSpec", "default_checkpoint", "load_checkpoint"]
+__all__ = [
+    "ELIC",
+    "VARIANTS",
+    "Checkpoint",
+    "CheckpointError",
+    "ModelSpec",
+    "convert_checkpoint",
+    "default_checkpoint",
+    "load_checkpoint",
+]

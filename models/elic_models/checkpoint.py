@@ -1,43 +1,32 @@
 """A trained checkpoint: a file -> its tensors -> a spec -> a loaded `ELIC`.
 
-A checkpoint is data: pickles are read with `weights_only=True`, and every tensor
-is accounted for before the network is built.
+`reading.py` opens the file, `matching.py` accounts for every tensor; here the network
+is built and filled, and a checkpoint of any layout written as safetensors.
 """
 
 import hashlib
-import pickle
-import warnings
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from elic_models.checkerboard import spatial_mask
 from elic_models.elic import ELIC
-from elic_models.keys import checkpoint_key, detect_variant, normalize_keys, read_spec
+from elic_models.keys import checkpoint_keys, normalize_keys
+from elic_models.matching import TABLES, best_match, listing, mask_keys, match
+from elic_models.reading import CheckpointError, first_line, read_tensors
+from elic_models.spec import VARIANTS, ModelSpec
 
 DEFAULT_NAME = "elic_chandelier_lambda0150.safetensors"
 
-DTYPES = (
-    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
-    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
-)
-
-SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt")
-
-TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
-"""Buffers of CompressAI's entropy models, of a size that training does not fix."""
-
-WRAPPERS = ("state_dict", "network")
-"""Keys under which training scripts store the network's tensors."""
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be loaded; the message is one line and says why."""
+_LAST_LAYER = re.compile(r"context\.\d+\.(anchor_)?aggregation\.4\.(weight|bias)")
+"""The parameter nets' output layers: [2C, ...], in halves of means and scales."""
 
 
 @dataclass(frozen=True)
@@ -66,118 +55,106 @@ def default_checkpoint() -> Path:
     return path
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
     """Load a trained ELIC.
 
     path: `.safetensors`, `.pth` or `.pth.tar`; tensors plain or under `state_dict` or
     `network`, with or without `module.`; entropy bottleneck in its old or new naming.
+    variant: the key in `VARIANTS` that it must be; by default what the metadata of a
+    converted checkpoint says, and else what the keys and shapes are.
     Raises CheckpointError: no such file, unreadable, code inside, or not an ELIC, with
     what is missing, unexpected or misshapen.
     """
+    tensors, spec = _read(path, variant)
+    return Checkpoint(path, _sha256(path), _build(tensors, spec, path))
+
+
+def convert_checkpoint(source: Path, target: Path, variant: str | None = None) -> Checkpoint:
+    """Write any checkpoint that loads as `.safetensors`: no pickle, its variant named.
+
+    Tensors and their keys stay the source's, but for `module.` and the old naming of
+    the entropy bottleneck. Metadata: variant, N, M, groups.
+    target: replaced if it is there, in one step, and not before the source has loaded.
+    Returns the checkpoint at `target`. Raises CheckpointError, as `load_checkpoint`,
+    and for a target that cannot be written or does not end in `.safetensors`.
+    """
+    if target.suffix != ".safetensors":
+        raise CheckpointError(f"{target}: a converted checkpoint ends in .safetensors")
+    tensors, spec = _read(source, variant)
+    model = _build(tensors, spec, source)
+    # Copies: safetensors stores dense tensors only, each with memory of its own.
+    copies = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    metadata = {"variant": spec.variant, "N": str(spec.N), "M": str(spec.M), "groups": ",".join(map(str, spec.groups))}
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        tensors = normalize_keys(_read_tensors(path))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    variant = detect_variant(tensors)
-    if variant is None:
-        shown = ", ".join(sorted(tensors)[:3])
-        raise CheckpointError(f"{path}: not an ELIC checkpoint of a known layout (its keys begin {shown})")
-    try:
-        model = ELIC(read_spec(tensors, variant))
-    except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot tell the widths of this {variant} ELIC: {error}") from None
-    _load_tensors(model, tensors, path)
-    model.update_tables()
-    return Checkpoint(path, _sha256(path), model.eval().requires_grad_(False))
+        save_file(copies, part, metadata)
+        part.replace(target)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{target}: cannot be written: {first_line(error)}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return Checkpoint(target, _sha256(target), model)
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, out of whatever they are wrapped in."""
-    if path.is_dir():
-        raise CheckpointError(f"{path}: a folder, where a checkpoint file is needed")
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
-    if not path.name.endswith(SUFFIXES):
-        raise CheckpointError(f"{path}: a checkpoint ends in {', '.join(SUFFIXES)}")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f"{path}: holds no tensors by name")
-    for name, value in content.items():
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise CheckpointError(f"{path}: {str(name)!r} is not a plain tensor")
-        if value.dtype not in DTYPES:
-            raise CheckpointError(f"{path}: {str(name)!r} holds {value.dtype}, which no weight is")
-    return {str(name): value for name, value in content.items()}
-
-
-def _read_safetensors(path: Path) -> object:
+def _read(path: Path, variant: str | None) -> tuple[dict[str, Tensor], ModelSpec]:
+    """Tensors that are a whole ELIC, by the checkpoint's own keys, and which one."""
+    if variant is not None and variant not in VARIANTS:
+        raise CheckpointError(f"unknown ELIC variant {variant!r}: known are {', '.join(VARIANTS)}")
+    content, metadata = read_tensors(path)
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged or no safetensors file: {_first_line(error)}") from None
+        tensors = normalize_keys(content)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    named = variant or metadata.get("variant")
+    found = match(tensors, named) if named in VARIANTS else best_match(tensors)
+    if found.spec is not None and found.whole:
+        return tensors, found.spec
+    if named in VARIANTS and (other := best_match(tensors)).whole:
+        raise CheckpointError(f"{path}: a {other.variant} ELIC, where {named} is named: {found.differences()}")
+    if named not in VARIANTS and not found.resembles:
+        raise CheckpointError(
+            f"{path}: not an ELIC checkpoint of a known layout; nearest is {found.variant}, with {found.differences()}"
+        )
+    if found.spec is None:
+        raise CheckpointError(f"{path}: cannot tell the widths of this {found.variant} ELIC: {found.problem}")
+    raise CheckpointError(f"{path}: not a whole {found.variant} ELIC: {found.differences()}")
 
 
-def _read_pickle(path: Path) -> object:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that it then refuses
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever a damaged file leads it to
-        if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
-            raise CheckpointError(f"{path}: carries code or objects besides tensors, which is not loaded") from None
-        # Not torch's own words: they advise to load the code.
-        raise CheckpointError(f"{path}: damaged or no PyTorch checkpoint") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _load_tensors(model: ELIC, tensors: dict[str, Tensor], path: Path) -> None:
-    """Move tensors into the model, or say everything that does not fit."""
+def _build(tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path) -> ELIC:
+    """The network with these tensors, which `match` found whole, and with its tables."""
+    _refuse_broken(tensors, spec, path)
+    model = ELIC(spec)
     own = model.state_dict()
-    required = {name for name, _ in model.named_parameters()}
-    sized = {name for name in own if not name.endswith(TABLES)}
-    names = {checkpoint_key(name, model.spec.variant): name for name in own}
-    masks = {checkpoint_key(f"context.{k}.spatial.mask", model.spec.variant) for k in range(len(model.spec.groups))}
-
-    missing = sorted(key for key, name in names.items() if name in required and key not in tensors)
-    unexpected = sorted(tensors.keys() - names.keys() - masks)
-    misshapen = [
-        f"{key} {list(tensors[key].shape)} instead of {list(own[name].shape)}"
-        for key, name in sorted(names.items())
-        if name in sized and key in tensors and tensors[key].shape != own[name].shape
-    ]
-    problems = [
-        _listing(kind, keys)
-        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
-        if keys
-    ]
-    if problems:
-        raise CheckpointError(f"{path}: not a whole {model.spec.variant} ELIC: {'; '.join(problems)}")
-
-    loaded = {name: tensors[key] for key, name in names.items() if key in tensors}
-    broken = sorted(key for key, name in names.items() if key in tensors and not tensors[key].isfinite().all())
-    if broken:
-        raise CheckpointError(f"{path}: not finite: {_listing('tensors', broken)}")
-    for key in masks & tensors.keys():
-        mask = tensors[key].float()
-        if mask.shape[-2:] != (5, 5) or not torch.equal(mask, spatial_mask(5).expand_as(mask)):
-            raise CheckpointError(f"{path}: {key} is not the checkerboard of a {model.spec.variant} ELIC")
+    loaded: dict[str, Tensor] = {}
+    for name in own:
+        keys = [key for key in checkpoint_keys(name, spec) if key in tensors]
+        for key in keys[1:]:
+            if not torch.equal(tensors[keys[0]], tensors[key]):
+                raise CheckpointError(f"{path}: {keys[0]} and {key} differ, where all slices must be coded alike")
+        if keys:
+            loaded[name] = tensors[keys[0]]
+            if spec.wiring.scales_first and _LAST_LAYER.fullmatch(name):
+                scales, means = loaded[name].chunk(2)
+                loaded[name] = torch.cat((means, scales))
     _make_room_for_tables(model, loaded)
     model.load_state_dict(own | loaded)
+    model.update_tables()
+    return model.eval().requires_grad_(False)
 
 
-def _listing(kind: str, keys: list[str], shown: int = 4) -> str:
-    more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
-    return f"{len(keys)} {kind} ({', '.join(keys[:shown])}{more})"
+def _refuse_broken(tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path) -> None:
+    """Raise CheckpointError for values that no trained ELIC has."""
+    broken = tuple(sorted(key for key, value in tensors.items() if not value.isfinite().all()))
+    if broken:
+        raise CheckpointError(f"{path}: not finite: {listing('tensors', broken)}")
+    for key in mask_keys(spec) & tensors.keys():
+        mask = tensors[key].float()
+        if mask.shape[-2:] != (5, 5) or not torch.equal(mask, spatial_mask(5).expand_as(mask)):
+            raise CheckpointError(f"{path}: {key} is not the checkerboard of a {spec.variant} ELIC")
 
 
 def _make_room_for_tables(model: ELIC, loaded: dict[str, Tensor]) -> None:

@@ -1,8 +1,8 @@
 """ELIC, the PyTorch reference that every exported graph and file is held against.
 
 He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped
-Space-Channel Contextual Adaptive Coding", CVPR 2022 (arXiv 2203.10886); wired as
-ELiC-ReImplemetation's `TestModel`. Inference only: it rounds, it adds no noise.
+Space-Channel Contextual Adaptive Coding", CVPR 2022 (arXiv 2203.10886); wired as the
+spec's variant. Inference only: it rounds, it adds no noise.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from elic_models import transforms
 from elic_models.checkerboard import pack, unpack
 from elic_models.context import SliceContext
-from elic_models.spec import ModelSpec
+from elic_models.spec import ANCHOR, NONANCHOR, ModelSpec
 
 with warnings.catch_warnings():
     # compressai calls torch.jit.script as it is imported, which torch 2.14 announces to remove.
@@ -24,9 +24,7 @@ with warnings.catch_warnings():
     from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 
 SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.11, 256.0, 64
-"""CompressAI's scale table (models/google.py), which TestModel uses too."""
-
-ANCHOR, NONANCHOR = 0, 1
+"""CompressAI's scale table (models/base.py), which all variants use."""
 
 CodePass = Callable[[int, int, Tensor, Tensor], Tensor]
 """(slice, pass, means, scales) -> y_hat, all packed [B, C, H/16, W/32]."""
@@ -53,7 +51,7 @@ class ELIC(nn.Module):
         self.spec = spec
         self.g_a = transforms.analysis(spec.N, spec.M)
         self.h_a = transforms.hyper_analysis(spec.N, spec.M)
-        self.h_s = transforms.hyper_synthesis(spec.N, spec.M)
+        self.h_s = transforms.hyper_synthesis(spec)
         self.g_s = transforms.synthesis(spec.N, spec.M)
         self.context = nn.ModuleList(SliceContext(spec, k) for k in range(len(spec.groups)))
         self.entropy_bottleneck = EntropyBottleneck(spec.N)
@@ -120,7 +118,10 @@ class ELIC(nn.Module):
         return {"x_hat": self.g_s(y_hat).clamp_(0, 1)}
 
     def latent_parameters(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """h_s, chunked: [B, N, H/64, W/64] -> latent means and scales, 2 x [B, M, H/16, W/16]."""
+        """h_s, chunked: [B, N, H/64, W/64] -> latent means and scales, 2 x [B, L, H/16, W/16].
+
+        L is the spec's `latent_channels`: M, or N in compressai-official.
+        """
         latent_means, latent_scales = self.h_s(z_hat).chunk(2, dim=1)
         return latent_means, latent_scales
 

@@ -7,6 +7,7 @@ The position of a layer in its sequence is part of its name in a checkpoint, and
 from torch import nn
 
 from elic_models.layers import AttentionBlock, ResidualBottleneckBlock, conv, deconv
+from elic_models.spec import ModelSpec
 
 
 def _three_blocks(channels: int) -> list[nn.Module]:
@@ -48,12 +49,11 @@ def hyper_analysis(N: int, M: int) -> nn.Sequential:
     return nn.Sequential(conv(M, N, kernel_size=3, stride=1), nn.ReLU(), conv(N, N), nn.ReLU(), conv(N, N))
 
 
-def hyper_synthesis(N: int, M: int) -> nn.Sequential:
-    """h_s: z_hat [B, N, H/64, W/64] -> means and scales in one [B, 2M, H/16, W/16]."""
-    return nn.Sequential(
-        deconv(N, N),
-        nn.ReLU(),
-        deconv(N, N * 3 // 2),
-        nn.ReLU(),
-        conv(N * 3 // 2, 2 * M, kernel_size=3, stride=1),
-    )
+def hyper_synthesis(spec: ModelSpec) -> nn.Sequential:
+    """h_s: z_hat [B, N, H/64, W/64] -> latent means and scales in one [B, 2L, H/16, W/16].
+
+    L, the spec's `latent_channels`, is M or, as compressai-official has it, N.
+    """
+    a, b, out = spec.hyper_synthesis_widths
+    last = {"conv": conv, "deconv": deconv}[spec.wiring.hyper_synthesis_end]
+    return nn.Sequential(deconv(spec.N, a), nn.ReLU(), deconv(a, b), nn.ReLU(), last(b, out, kernel_size=3, stride=1))

@@ -29,7 +29,9 @@ class Bundle:
         """The checked file of a subgraph. Raises BundleError if it is absent or was changed."""
         info = self.manifest.subgraphs.get(subgraph)
         if info is None:
-            raise BundleError(f"{self.folder}: this bundle was exported without {subgraph}")
+            raise BundleError(f"{self.folder}: this {self.manifest.form} bundle was exported without {subgraph}")
+        if info.external_data is not None:
+            self.file(info.external_data)
         return self.file(info)
 
     def tables(self) -> EntropyTables:

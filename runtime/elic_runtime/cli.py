@@ -112,6 +112,39 @@ def info(
         show(facts, Console())
 
 
+@app.command("eval")
+@one_line_errors(ElicError)
+def evaluate(
+    bundle: BundleOption,
+    images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
+    padding: Annotated[
+        str, typer.Option(help="Where an image that the graph does not take is continued: bottom-right, or centre.")
+    ] = "bottom-right",
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """PSNR and bits per pixel of each photograph, and their means.
+
+    A no-entropy bundle gives its likelihoods' rate, a codec's bundle the size of its real files.
+    """
+    from elic_runtime.bundle import Bundle
+    from elic_runtime.evaluate import PADDINGS, means, print_results
+    from elic_runtime.evaluate import evaluate as run
+    from elic_runtime.images import image_files
+    from elic_runtime.runners import onnxruntime_factory
+
+    chosen = next((known for known in PADDINGS if known == padding), None)
+    if chosen is None:
+        raise ImageError(f"--padding {padding}: it is one of {', '.join(PADDINGS)}")
+    paths = progress(image_files(images), "eval")
+    results = run(Bundle(bundle), paths, chosen, onnxruntime_factory(threads=threads))
+    if as_json:
+        psnr_db, bpp = means(results)
+        print_json({"images": [asdict(result) for result in results], "mean": {"psnr_db": psnr_db, "bpp": bpp}})
+    else:
+        print_results(results, Console())
+
+
 @app.command()
 @one_line_errors(ElicError)
 def conformance(

@@ -11,6 +11,7 @@ image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,10 @@ from elic_runtime.container import (
 )
 from elic_runtime.context import ANCHOR, NONANCHOR, ContextModel, Floats, Symbols, pack
 from elic_runtime.errors import CoderError, DesyncError, ElicError, ImageError, WrongBundleError
-from elic_runtime.manifest import DOWNSAMPLING
 from elic_runtime.runners import Providers, Runner, RunnerFactory, load_runner, onnxruntime_factory
+from elic_runtime.shapes import DOWNSAMPLING
 from elic_runtime.tables import CdfTables
-from elic_runtime.tiles import Image, TileGrid
+from elic_runtime.tiles import Image, TileGrid, fill, groups
 
 
 class Codec:
@@ -64,7 +65,7 @@ class Codec:
         self._h_s = deciding["h_s"]
         self._context = ContextModel(bundle.manifest.model, deciding.__getitem__)
         self._analyse = _load_analysis(bundle, load) if encode else None
-        self._g_s = load("g_s") if decode else None
+        self._synthesise = _load_synthesis(bundle, load) if decode else None
 
     @classmethod
     def load(
@@ -95,18 +96,20 @@ class Codec:
         return cls(Bundle(Path(path)), factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
 
     def compress(self, image: Image) -> bytes:
-        """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`.
+        """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`, in tiles where the bundle needs them.
 
         Raises ImageError for another type or shape; CoderError for symbols that no image
         gives; BundleError if a subgraph does not run; ElicError if loaded with `encode=False`.
         """
         if self._analyse is None:
             raise ElicError("this codec was loaded with encode=False")
-        _check_image(image, self.max_pixels)
-        shape = self._manifest.shape
-        grid = TileGrid(image.shape[0], image.shape[1], shape.height, shape.width)
-        tiles = tuple(self._encode_tile(*self._analyse(_to_input(tile))) for tile in grid.cut(image))
-        return serialize(Container(self._coder.name, self._manifest.arithmetic, self._fingerprint, grid, tiles))
+        check_image(image, self.max_pixels)
+        grid = TileGrid.within(image.shape[0], image.shape[1], self._manifest.encoder)
+        coded: list[CodedTile] = []
+        for tiles in groups(grid.cut(image), self._manifest.batch.min):
+            x = self._fill(np.concatenate([to_input(tile) for tile in tiles]))
+            coded += self._encode_tiles(*self._analyse(x))[: len(tiles)]
+        return serialize(Container(self._coder.name, self._manifest.arithmetic, self._fingerprint, grid, tuple(coded)))
 
     def decompress(self, data: bytes) -> Image:
         """Decode a file: uint8 [H, W, 3] (RGB).
@@ -115,13 +118,19 @@ class Codec:
         decodes to other symbols than were encoded; BundleError if a subgraph does not run;
         ElicError if loaded with `decode=False`.
         """
-        if self._g_s is None:
+        if self._synthesise is None:
             raise ElicError("this codec was loaded with decode=False")
         container = parse(bytes(memoryview(data)), self.max_pixels, self._check_ours)
         coder = self._get_coder(container.coder)
-        return container.grid.join(
-            _to_image(self._g_s({"y_hat": self._decode_tile(tile, coder)})["x_hat"]) for tile in container.tiles
-        )
+        return container.grid.join(self._decoded(container, coder, self._synthesise))
+
+    def _decoded(self, container: Container, coder: Coder, synthesise: Callable[[Floats], Floats]) -> Iterator[Image]:
+        for tiles in groups(container.tiles, self._manifest.batch.min):
+            x_hat = synthesise(self._decode_tiles(tiles, container.grid, coder))
+            yield from map(to_image, x_hat[: len(tiles)])
+
+    def _fill(self, values: NDArray[Any]) -> NDArray[Any]:
+        return fill(values, self._manifest.batch.min)
 
     def _get_coder(self, name: str) -> Coder:
         if name not in self._coders:
@@ -134,19 +143,19 @@ class Codec:
                 f"written with another bundle (fingerprint {container.fingerprint.hex()[:12]}, "
                 f"this one is {self._fingerprint.hex()[:12]}): decode it with the bundle that wrote it"
             )
-        shape, grid = self._manifest.shape, container.grid
-        if (grid.tile_height, grid.tile_width) != (shape.height, shape.width):
+        extent, grid = self._manifest.decoder, container.grid
+        if not extent.holds(grid.tile_height, grid.tile_width):
             raise WrongBundleError(
-                f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle has {shape}: "
-                "decode it with a bundle of that shape"
+                f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle takes {extent}: "
+                "decode it with a bundle of that shape, or a dynamic one whose range holds it"
             )
         if n_slices != len(self._manifest.model.groups):
             raise WrongBundleError("written with another number of slices than this bundle has")
 
-    def _encode_tile(self, y: Floats, z: Floats) -> CodedTile:
+    def _encode_tiles(self, y: Floats, z: Floats) -> list[CodedTile]:
+        """y [B, M, H/16, W/16] and z [B, N, H/64, W/64] -> one tile of each."""
         model = self._manifest.model
         z_symbols = _round(z - self._medians)
-        z_section = self._encode_section([(z_symbols, _z_indexes(z.shape))], self._tables.z)
         y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
         passes: list[tuple[Symbols, Indexes]] = []
 
@@ -156,32 +165,43 @@ class Codec:
             return symbols
 
         self._context.walk(*self._latent_parameters(z_symbols), code)
+        return [self._encode_tile(z_symbols[b], [(s[b], i[b]) for s, i in passes]) for b in range(len(y))]
+
+    def _encode_tile(self, z_symbols: Symbols, passes: Sequence[tuple[Symbols, Indexes]]) -> CodedTile:
+        z = self._encode_section([(z_symbols, _z_indexes(z_symbols.shape))], self._tables.z)
         pairs = zip(passes[ANCHOR::2], passes[NONANCHOR::2], strict=True)
-        return CodedTile(z_section, tuple(self._encode_section(pair, self._tables.y) for pair in pairs))
+        return CodedTile(z, tuple(self._encode_section(pair, self._tables.y) for pair in pairs))
 
     def _encode_section(self, passes: Sequence[tuple[Symbols, Indexes]], tables: CdfTables) -> Section:
         streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
         return Section(streams, symbols_checksum([symbols for symbols, _ in passes]))
 
-    def _decode_tile(self, tile: CodedTile, coder: Coder) -> Floats:
-        shape = self._manifest.shape
-        z_shape = (1, self._manifest.model.N, shape.height // DOWNSAMPLING, shape.width // DOWNSAMPLING)
-        with self._desync("z"):
-            z_symbols = coder.decode(tile.z.streams[0], _z_indexes(z_shape).ravel(), self._tables.z).reshape(z_shape)
-            _check_symbols(tile.z, [z_symbols])
-        decoded: list[Symbols] = []
+    def _decode_tiles(self, tiles: Sequence[CodedTile], grid: TileGrid, coder: Coder) -> Floats:
+        """y_hat [B, M, H/16, W/16] of a group of tiles."""
+        z_shape = (self._manifest.model.N, grid.tile_height // DOWNSAMPLING, grid.tile_width // DOWNSAMPLING)
+        z_indexes = _z_indexes(z_shape)
+        z_symbols = np.stack([self._decode_z(tile, z_indexes, coder) for tile in tiles])
+        anchors: list[Symbols] = []
 
         def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
-            section = tile.slices[k]
             indexes = self._tables.scale_indexes(scales)
+            symbols = []
             with self._desync(f"slice {k}"):
-                stream = section.streams[half]
-                decoded.append(coder.decode(stream, indexes.ravel(), self._tables.y).reshape(indexes.shape))
-                if half == NONANCHOR:
-                    _check_symbols(section, decoded[-2:])
-            return decoded[-1]
+                for b, tile in enumerate(tiles):
+                    stream = tile.slices[k].streams[half]
+                    symbols.append(coder.decode(stream, indexes[b].ravel(), self._tables.y).reshape(indexes[b].shape))
+                    if half == NONANCHOR:
+                        _check_symbols(tile.slices[k], [anchors[b], symbols[b]])
+            anchors[:] = symbols
+            return self._fill(np.stack(symbols))
 
-        return self._context.walk(*self._latent_parameters(z_symbols), code)
+        return self._context.walk(*self._latent_parameters(self._fill(z_symbols)), code)
+
+    def _decode_z(self, tile: CodedTile, indexes: NDArray[np.uint16], coder: Coder) -> Symbols:
+        with self._desync("z"):
+            symbols = coder.decode(tile.z.streams[0], indexes.ravel(), self._tables.z).reshape(indexes.shape)
+            _check_symbols(tile.z, [symbols])
+        return symbols
 
     @contextmanager
     def _desync(self, what: str) -> Iterator[None]:
@@ -219,16 +239,25 @@ def _load_analysis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[F
     return analyse
 
 
-def _to_input(tile: Image) -> Floats:
+def _load_synthesis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Floats], Floats]:
+    """y_hat -> x_hat; by the two halves of g_s if the bundle has only these."""
+    if bundle.has("g_s") or not bundle.has("g_s_0"):
+        g_s = load("g_s")
+        return lambda y_hat: g_s({"y_hat": y_hat})["x_hat"]
+    first, second = load("g_s_0"), load("g_s_1")
+    return lambda y_hat: second(first({"y_hat": y_hat}))["x_hat"]
+
+
+def to_input(tile: Image) -> Floats:
     """uint8 [H, W, 3] -> x float32 [1, 3, H, W] in 0..1."""
     x = np.ascontiguousarray(tile.transpose(2, 0, 1)[None], dtype=np.float32)
     return np.divide(x, np.float32(255), out=x)
 
 
-def _to_image(x_hat: Floats) -> Image:
-    """x_hat float32 [1, 3, H, W] -> uint8 [H, W, 3], rounded."""
+def to_image(x_hat: Floats) -> Image:
+    """x_hat float32 [3, H, W] -> uint8 [H, W, 3], rounded."""
     scaled = np.clip(x_hat, 0, 1) * np.float32(255)
-    return np.rint(scaled, out=scaled).astype(np.uint8)[0].transpose(1, 2, 0)
+    return np.rint(scaled, out=scaled).astype(np.uint8).transpose(1, 2, 0)
 
 
 def _round(values: Floats) -> Symbols:
@@ -236,11 +265,12 @@ def _round(values: Floats) -> Symbols:
 
 
 def _z_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
-    """The row that codes each symbol of z: its channel. uint16, of `shape` [1, N, H, W]."""
-    return np.broadcast_to(np.arange(shape[1], dtype=np.uint16)[None, :, None, None], shape)
+    """The row that codes each symbol of z: its channel. uint16, of `shape` [N, H, W]."""
+    return np.broadcast_to(np.arange(shape[0], dtype=np.uint16)[:, None, None], shape)
 
 
-def _check_image(image: Image, max_pixels: int) -> None:
+def check_image(image: Image, max_pixels: int) -> None:
+    """Raises ImageError unless it is uint8 [H, W, 3], not empty, of at most so many pixels."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ImageError(f"an image is a uint8 array [H, W, 3], not {found}")

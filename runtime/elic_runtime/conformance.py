@@ -1,6 +1,7 @@
 """Does a backend compute an exact bundle's integers? Asked of a known input, before anything is coded.
 
-The input is a few symbols of z and y, repeated to the bundle's shape. h_s and the
+The input is a few symbols of z and y, repeated to the smallest shape that the decoder
+takes. h_s and the
 context subgraphs run over it as they do over an image; the digest of each one's
 outputs must be the manifest's, which the exporter made in float64.
 """
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from elic_runtime.bundle import Bundle
 from elic_runtime.context import ContextModel, Floats, Symbols, context_names, pack
 from elic_runtime.errors import BundleError, ConformanceError
-from elic_runtime.manifest import DOWNSAMPLING, LATENT_STRIDE, ModelInfo, Shape
+from elic_runtime.manifest import ModelInfo
 from elic_runtime.runners import Arrays, OnnxRuntime, Runner, RunnerFactory, describe_backend, load_runner
+from elic_runtime.shapes import DOWNSAMPLING, LATENT_STRIDE, Shape
 from elic_runtime.tables import check_size
 
 Patches = tuple[NDArray[np.int8], NDArray[np.int8]]
@@ -78,17 +80,22 @@ def first_difference(bundle: Bundle, runners: Mapping[str, Runner], medians: NDA
     if set(wanted) != set(names):
         raise BundleError(f"{bundle.folder}: its conformance digests are not of the subgraphs that decide symbols")
     patches = read_patches(bundle.file(manifest.conformance), manifest.model)
-    found = trace(manifest.model, manifest.shape, patches, medians, runners)
+    found = trace(manifest.model, manifest.decoder.min, manifest.batch.min, patches, medians, runners)
     for name in names:
-        if digest(found[name][1], [t.name for t in manifest.subgraphs[name].outputs]) != wanted[name]:
+        if digest(found[name][1], [t.role for t in manifest.subgraphs[name].outputs]) != wanted[name]:
             return name
     return None
 
 
 def trace(
-    model: ModelInfo, shape: Shape, patches: Patches, medians: NDArray[np.float32], runners: Mapping[str, Runner]
+    model: ModelInfo,
+    shape: Shape,
+    batch: int,
+    patches: Patches,
+    medians: NDArray[np.float32],
+    runners: Mapping[str, Runner],
 ) -> Trace:
-    """Run h_s and the context subgraphs over known symbols.
+    """Run h_s and the context subgraphs over known symbols, `batch` times the same.
 
     medians: float32 [N]. runners: by subgraph.
     """
@@ -103,7 +110,7 @@ def trace(
         return run
 
     z, y = (
-        _repeat(patch, shape.height // stride, shape.width // stride)
+        _repeat(patch, batch, shape.height // stride, shape.width // stride)
         for patch, stride in zip(patches, (DOWNSAMPLING, LATENT_STRIDE), strict=True)
     )
     y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
@@ -145,7 +152,7 @@ def write_patches(path: Path, patches: Patches) -> None:
     np.savez(path, z_symbols=patches[0], y_symbols=patches[1])
 
 
-def _repeat(patch: NDArray[np.int8], height: int, width: int) -> Floats:
-    """[C, h, w] -> float32 [1, C, height, width]"""
+def _repeat(patch: NDArray[np.int8], batch: int, height: int, width: int) -> Floats:
+    """[C, h, w] -> float32 [batch, C, height, width]"""
     rows, columns = np.arange(height) % patch.shape[1], np.arange(width) % patch.shape[2]
-    return patch[:, rows][:, :, columns][None].astype(np.float32)
+    return np.repeat(patch[:, rows][:, :, columns][None].astype(np.float32), batch, axis=0)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from elic_runtime.coders import CODER_NAMES, CODERS
 from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
-from elic_runtime.manifest import DOWNSAMPLING, MAX_SLICES
+from elic_runtime.manifest import MAX_SLICES
+from elic_runtime.shapes import DOWNSAMPLING
 from elic_runtime.tiles import TileGrid
 
 MAGIC = b"ELIC"

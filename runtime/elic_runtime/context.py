@@ -23,7 +23,7 @@ class PassCoder(Protocol):
     """What a walk does at each pass."""
 
     def __call__(self, k: int, half: int, means: Floats, scales: Floats, /) -> Symbols:
-        """Symbols int32 of slice k, pass `half`, shaped like its means and scales [1, C, H, W/2]."""
+        """Symbols int32 of slice k, pass `half`, shaped like its means and scales [B, C, H, W/2]."""
         ...
 
 
@@ -43,7 +43,7 @@ def context_names(slices: int) -> list[str]:
 
 
 def pack(full: NDArray[np.float32], parity: int) -> Floats:
-    """The positions whose row + column have this parity: [1, C, H, W] -> [1, C, H, W/2]."""
+    """The positions whose row + column have this parity: [B, C, H, W] -> [B, C, H, W/2]."""
     b, c, h, w = full.shape
     packed = np.empty((b, c, h, w // 2), dtype=full.dtype)
     packed[:, :, 0::2] = full[:, :, 0::2, parity::2]
@@ -52,7 +52,7 @@ def pack(full: NDArray[np.float32], parity: int) -> Floats:
 
 
 def interleave(anchor: Floats, nonanchor: Floats, anchor_parity: int, out: Floats) -> None:
-    """Both halves of a slice, [1, C, H, W/2] each, back into `out` [1, C, H, W]."""
+    """Both halves of a slice, [B, C, H, W/2] each, back into `out` [B, C, H, W]."""
     for parity, packed in ((anchor_parity, anchor), (1 - anchor_parity, nonanchor)):
         out[:, :, 0::2, parity::2] = packed[:, :, 0::2]
         out[:, :, 1::2, 1 - parity :: 2] = packed[:, :, 1::2]
@@ -73,12 +73,13 @@ class ContextModel:
     def walk(self, latent_means: Floats, latent_scales: Floats, code: PassCoder) -> Floats:
         """Run every pass in coding order.
 
-        latent_means, latent_scales: [1, M, H, W], from h_s.
+        latent_means, latent_scales: [B, C, H, W], from h_s.
         code: gives or takes the symbols of a pass.
-        Returns y_hat [1, M, H, W].
+        Returns y_hat [B, M, H, W].
         """
         model = self.model
-        y_hat = np.empty_like(latent_means)
+        batch, _, height, width = latent_means.shape
+        y_hat = np.empty((batch, model.M, height, width), latent_means.dtype)
         slices: list[Floats] = []
         first = 0
         for k, channels in enumerate(model.groups):

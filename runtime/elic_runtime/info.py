@@ -10,6 +10,7 @@ from elic_runtime.bundle import Bundle
 from elic_runtime.container import parse
 from elic_runtime.errors import ContainerError
 from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.shapes import Batch, Extent
 
 Facts = dict[str, Any]
 
@@ -77,12 +78,16 @@ def bundle_facts(folder: Path) -> Facts:
 def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
     """`bytes` is None where the file is absent: halves of a bundle ship separately."""
     size = bundle.graph_path(name).stat().st_size if bundle.has(name) else None
-    return {"subgraph": name, "bytes": size, **info.model_dump(mode="json", exclude={"file", "sha256"})}
+    return {
+        "subgraph": name,
+        "bytes": size,
+        **info.model_dump(mode="json", exclude={"file", "sha256"}, exclude_none=True),
+    }
 
 
 def print_bundle(facts: Facts, console: Console) -> None:
     """Bundle facts as lines and a table."""
-    model, checkpoint, shape = facts["model"], facts["checkpoint"], facts["shape"]
+    model, checkpoint = facts["model"], facts["checkpoint"]
     slices = ", ".join(map(str, model["groups"]))
     _print_lines(
         {
@@ -90,7 +95,8 @@ def print_bundle(facts: Facts, console: Console) -> None:
             "producer": facts["producer"],
             "model": f"ELIC {model['variant']}, N {model['N']}, M {model['M']}, slices {slices}",
             "checkpoint": f"{checkpoint['name']} (sha256 {checkpoint['sha256'][:12]})",
-            "form": f"{facts['form']} {shape['height']}x{shape['width']} (height x width)",
+            "form": f"{facts['form']} {_extents(facts)} (height x width)",
+            **({} if facts["batch"] == {"min": 1, "max": 1} else {"batch": Batch(**facts["batch"])}),
             "opset": facts["opset"],
             "rewrites": ", ".join(facts["rewrites"]) or "none",
             "precision": facts["precision"],
@@ -106,9 +112,19 @@ def print_bundle(facts: Facts, console: Console) -> None:
     console.print(table)
 
 
+def _extents(facts: Facts) -> str:
+    encoder, decoder = (Extent.model_validate(facts[side]) for side in ("encoder", "decoder"))
+    return str(encoder) if encoder == decoder else f"{encoder}, decoder {decoder}"
+
+
 def _tensors(tensors: list[Facts]) -> str:
-    """One a line: x 1x3x512x512"""
-    return "\n".join(f"{t['name']} {'x'.join(map(str, t['shape']))}" for t in tensors)
+    """One a line: x 1x3x512x512, or x 1x3x(512..1280)x(512..1280)"""
+    return "\n".join(f"{t['name']} {_shape(t)}" for t in tensors)
+
+
+def _shape(tensor: Facts) -> str:
+    ends = zip(*(tensor.get(end, tensor["shape"]) for end in ("min_shape", "max_shape")), strict=True)
+    return "x".join(str(low) if low == high else f"({low}..{high})" for low, high in ends)
 
 
 def _print_lines(lines: Facts, console: Console) -> None:

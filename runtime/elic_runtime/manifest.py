@@ -4,18 +4,24 @@ import re
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from elic_runtime.errors import BundleError
+from elic_runtime.shapes import (
+    DOWNSAMPLING,
+    LATENT_STRIDE,
+    Batch,
+    Dim,
+    Extent,
+    Record,
+    dimensions,
+    fix,
+    fixed_sizes,
+    is_symbol,
+)
 
 MANIFEST_NAME = "manifest.json"
 TABLES_NAME = "entropy_tables.npz"
-
-DOWNSAMPLING = 64
-"""Heights and widths are multiples of this: pixels per position of z."""
-
-LATENT_STRIDE = 16
-"""Pixels per position of y."""
 
 MAX_SLICES = 32
 
@@ -31,29 +37,17 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(gt=0, le=65536)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Shape(_Record):
-    """Height and width of x in pixels, multiples of 64."""
-
-    height: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
-    width: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
-
-    def __str__(self) -> str:
-        return f"{self.height}x{self.width}"
-
-
-class ModelInfo(_Record):
+class ModelInfo(Record):
     """How the ELIC inside is wired: enough to walk its slices and passes.
 
+    latent_channels: of each of latent_means and latent_scales.
     context_slices: for each slice, which decoded slices `context_{k}_anchor` reads.
     """
 
     variant: str
     N: Size
     M: Size
+    latent_channels: Size
     groups: tuple[Size, ...]
     anchor_parity: Literal[0, 1]
     context_slices: tuple[tuple[int, ...], ...]
@@ -69,22 +63,54 @@ class ModelInfo(_Record):
         return self
 
 
-class CheckpointInfo(_Record):
+class CheckpointInfo(Record):
     """The checkpoint that the bundle was exported from."""
 
     name: str
     sha256: Digest
 
 
-class TensorInfo(_Record):
-    """One input or output of a subgraph."""
+class TensorInfo(Record):
+    """One input or output of a subgraph.
+
+    name: in the graph. renamed: what it is called everywhere else, if the export gave it another name.
+    shape: numbers, and symbols of `shapes.py` where a dimension is open.
+    min_shape, max_shape: the range, where there is one.
+    """
 
     name: str
-    dtype: str
-    shape: tuple[int, ...]
+    renamed: str | None = None
+    dtype: Literal["float32", "float16"]
+    shape: tuple[Dim, ...]
+    min_shape: tuple[int, ...] | None = None
+    max_shape: tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "TensorInfo":
+        if not all(map(is_symbol, self.shape)):
+            raise ValueError(f"{self.name}: {list(self.shape)} names an unknown dimension")
+        open_ended = any(isinstance(dim, str) for dim in self.shape)
+        if open_ended != (self.min_shape is not None) or open_ended != (self.max_shape is not None):
+            raise ValueError(f"{self.name}: a range is what a shape with symbols has, and no other")
+        return self
+
+    @property
+    def role(self) -> str:
+        """The name that DESIGN.md gives it: `x`, `y_hat`, ..."""
+        return self.renamed or self.name
+
+    @property
+    def smallest(self) -> tuple[int, ...]:
+        """The smallest shape that it may have."""
+        return self.min_shape or tuple(dim for dim in self.shape if isinstance(dim, int))
+
+    @property
+    def largest(self) -> tuple[int, ...]:
+        """The largest shape that it may have."""
+        return self.max_shape or tuple(dim for dim in self.shape if isinstance(dim, int))
 
 
-class FileInfo(_Record):
+class FileInfo(Record):
     """A file of the bundle and the digest of its bytes."""
 
     file: FileName
@@ -94,12 +120,15 @@ class FileInfo(_Record):
 class SubgraphInfo(FileInfo):
     """One exported ONNX graph.
 
-    operators: how often each operator occurs.
+    operators: how often each operator occurs. external_data: the file of its weights, if they are not in it.
+    cut_after: the node of g_s whose output this half of it gives or takes.
     """
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     operators: dict[str, int]
+    external_data: FileInfo | None = None
+    cut_after: str | None = None
 
 
 class ConformanceInfo(FileInfo):
@@ -117,49 +146,64 @@ _OUTPUTS = {
     "g_a_h_a": frozenset({"y", "z"}),
     "h_s": frozenset({"latent_means", "latent_scales"}),
     "g_s": frozenset({"x_hat"}),
+    "g_s_0": frozenset({"features"}),
+    "g_s_1": frozenset({"x_hat"}),
+    "no_entropy": frozenset({"x_hat"}),
 }
 
+ENCODER_ONLY = frozenset({"g_a", "h_a", "g_a_h_a", "no_entropy"})
+"""Subgraphs of the encoder's extent; the others run in the decoder too."""
 
-class Manifest(_Record):
+
+class Manifest(Record):
     """A bundle's table of contents.
 
-    form: how shapes are fixed. rewrites: those that the exporter applied, by name.
-    precision: of weights and activations.
+    form: `static` and `dynamic` for a codec, `no-entropy` for one end-to-end graph.
+    encoder, decoder: the shapes of x that g_a and h_a take, and those that the others take.
+    batch: how many images at once. rewrites: those that the exporter applied, by name.
+    precision: of weights and activations; `mixed` is fp16, and fp32 where symbols are decided.
     arithmetic: of h_s and the context subgraphs, on which symbols depend. `exact` files
     decode everywhere, `float` ones where the same backend, thread count and processor run.
-    calibration, conformance: of exact arithmetic, else absent.
+    calibration: of exact arithmetic; conformance: of subgraphs in it; else absent.
+    targets: compilers' inputs, relative to the bundle. sources: digest of all that the export was made from.
     fingerprint: bundles that have the same one code alike.
     """
 
-    format_version: Literal[2]
+    format_version: Literal[3]
     producer: str
     model: ModelInfo
     checkpoint: CheckpointInfo
-    form: Literal["static"]
-    shape: Shape
+    form: Literal["static", "dynamic", "no-entropy"]
+    encoder: Extent
+    decoder: Extent
+    batch: Batch
     opset: int
     rewrites: tuple[str, ...]
-    precision: Literal["fp32"]
+    precision: Literal["fp32", "fp16", "mixed"]
     arithmetic: Literal["exact", "float"]
     subgraphs: dict[str, SubgraphInfo]
     entropy_tables: FileInfo
     calibration: FileInfo | None = None
     conformance: ConformanceInfo | None = None
+    targets: tuple[str, ...] = ()
+    sources: Digest
     fingerprint: Digest
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
-        if (self.arithmetic == "exact") != (self.conformance is not None):
-            raise ValueError("conformance digests are what a bundle of exact arithmetic has, and no other")
+        if (self.arithmetic == "exact" and self.form != "no-entropy") != (self.conformance is not None):
+            raise ValueError("conformance digests are what a codec's bundle of exact arithmetic has, and no other")
+        if self.encoder.max.height > self.decoder.max.height or self.encoder.max.width > self.decoder.max.width:
+            raise ValueError(f"the encoder's shapes {self.encoder} are larger than the decoder's {self.decoder}")
         for name, info in self.subgraphs.items():
-            absent = self._outputs(name) - {tensor.name for tensor in info.outputs}
+            absent = self._outputs(name) - {tensor.role for tensor in info.outputs}
             if absent:
                 raise ValueError(f"{name}: gives no {', '.join(sorted(absent))}")
             shapes = self._shapes(name)
             for tensor in (*info.inputs, *info.outputs):
-                if tensor.shape != shapes.get(tensor.name, tensor.shape):
+                if tensor.shape != shapes.get(tensor.role, tensor.shape):
                     raise ValueError(
-                        f"{name}: {tensor.name} is not {list(shapes[tensor.name])}, as model and shape want"
+                        f"{name}: {tensor.name} is not {list(shapes[tensor.role])}, as model and shape want"
                     )
         return self
 
@@ -170,20 +214,25 @@ class Manifest(_Record):
             return frozenset({"means", "scales"} | ({"support"} if subgraph.endswith("_anchor") else set()))
         return _OUTPUTS.get(subgraph, frozenset())
 
-    def _shapes(self, subgraph: str) -> dict[str, tuple[int, ...]]:
-        """What tensors of a subgraph must be, by name, as far as model and shape say."""
-        model, height, width = self.model, self.shape.height, self.shape.width
-        h, w = height // LATENT_STRIDE, width // LATENT_STRIDE
-        x, y = (1, 3, height, width), (1, model.M, h, w)
-        z = (1, model.N, height // DOWNSAMPLING, width // DOWNSAMPLING)
-        shapes: dict[str, tuple[int, ...]] = {"x": x, "x_hat": x, "z": z, "z_hat": z}
-        shapes |= dict.fromkeys(("y", "y_hat", "latent_means", "latent_scales"), y)
-        shapes |= {f"y_hat_{i}": (1, channels, h, w) for i, channels in enumerate(model.groups)}
+    def extent(self, subgraph: str) -> Extent:
+        """The shapes of x that a subgraph takes."""
+        return self.encoder if subgraph in ENCODER_ONLY else self.decoder
+
+    def _shapes(self, subgraph: str) -> dict[str, tuple[Dim, ...]]:
+        """What tensors of a subgraph must be, by role, as far as model and extent say."""
+        model = self.model
+        x, y, z = dimensions(3, 1), dimensions(model.M, LATENT_STRIDE), dimensions(model.N, DOWNSAMPLING)
+        shapes = {"x": x, "input": x, "x_hat": x, "z": z, "z_hat": z, "z_likelihoods": z}
+        shapes |= dict.fromkeys(("y", "y_hat", "y_likelihoods"), y)
+        latents = dimensions(model.latent_channels, LATENT_STRIDE)
+        shapes |= dict.fromkeys(("latent_means", "latent_scales"), latents)
+        shapes |= {f"y_hat_{i}": dimensions(channels, LATENT_STRIDE) for i, channels in enumerate(model.groups)}
         found = re.match(r"context_(\d+)_", subgraph)
         if found and int(found[1]) < len(model.groups):
-            packed = (1, model.groups[int(found[1])], h, w // 2)
+            packed = dimensions(model.groups[int(found[1])], LATENT_STRIDE, packed=True)
             shapes |= dict.fromkeys(("means", "scales", "y_hat_anchor"), packed)
-        return shapes
+        sizes = fixed_sizes(self.extent(subgraph), self.batch)
+        return {role: fix(shape, sizes) for role, shape in shapes.items()}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from elic_runtime.bundle import Bundle
 from elic_runtime.errors import BundleError
 from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.shapes import fix, measure
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
 
 Runner = Callable[[Arrays], Arrays]
-"""Inputs by name -> outputs by name, float32, of the shapes that the manifest states."""
+"""Inputs by name -> outputs by name, of the dtypes and shapes that the manifest states."""
 
 RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
 """(subgraph's name, its checked .onnx file, its manifest entry) -> its runner."""
@@ -28,24 +29,35 @@ RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
 Providers = str | Sequence[str | tuple[str, dict[str, Any]]]
 
 
-def load_runner(bundle: Bundle, factory: RunnerFactory, name: str) -> Runner:
+def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bool = True) -> Runner:
     """A subgraph's runner, which raises BundleError unless it gives every declared output, whole and finite.
 
-    What an application plugs in is outside of this project's tests; a wrong layout or a
-    NaN would otherwise be painted.
+    finite: refuse values that are not; otherwise they are handed on.
+
+    It takes and gives float32 by the names of DESIGN.md, whatever the graph calls its
+    tensors and holds them in. What an application plugs in is outside of this project's
+    tests; a wrong layout or a NaN would otherwise be painted.
     """
     path, info = bundle.graph_path(name), bundle.manifest.subgraphs[name]
     runner = factory(name, path, info)
+    taken = {tensor.role: tensor.shape for tensor in info.inputs}
 
     def run(inputs: Arrays) -> Arrays:
-        outputs = runner(inputs)
+        try:
+            sizes = measure(taken, {role: inputs[role].shape for role in taken})
+        except ValueError as error:
+            raise BundleError(f"{name} cannot take this: {error}") from None
+        given = {t.name: np.asarray(inputs[t.role], t.dtype) for t in info.inputs}
+        outputs = runner(given)
+        found = {}
         for tensor in info.outputs:
-            value = outputs.get(tensor.name) if isinstance(outputs, dict) else None
-            if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.shape != tensor.shape:
-                raise BundleError(f"the runner of {name} gives no {tensor.name}, float32 {list(tensor.shape)}")
-            if not np.isfinite(value).all():
+            value, shape = outputs.get(tensor.name) if isinstance(outputs, dict) else None, fix(tensor.shape, sizes)
+            if not isinstance(value, np.ndarray) or value.dtype != tensor.dtype or value.shape != shape:
+                raise BundleError(f"the runner of {name} gives no {tensor.name}, {tensor.dtype} {list(shape)}")
+            if finite and not np.isfinite(value).all():
                 raise BundleError(f"the runner of {name} gives a {tensor.name} that is not finite")
-        return outputs
+            found[tensor.role] = value.astype(np.float32, copy=False)
+        return found
 
     return run
 

@@ -1,16 +1,22 @@
-"""An image as a grid of tiles of the bundle's size, padded where it ends.
+"""An image as a grid of tiles that a bundle takes, padded where it ends.
 
-Smaller images are one padded tile. Padding repeats the last row and column: it costs
-few bits and makes no edge.
+Images that the bundle takes whole are one tile, padded to a multiple of 64. Padding
+repeats the last row and column: it costs few bits and makes no edge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elic_runtime.shapes import DOWNSAMPLING, Extent
+
 Image = NDArray[np.uint8]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,12 @@ class TileGrid:
     width: int
     tile_height: int
     tile_width: int
+
+    @classmethod
+    def within(cls, height: int, width: int, extent: Extent) -> "TileGrid":
+        """The fewest tiles that a bundle takes, all of one size, padded as little as can be."""
+        tile_height = _tile(height, extent.min.height, extent.max.height)
+        return cls(height, width, tile_height, _tile(width, extent.min.width, extent.max.width))
 
     @property
     def rows(self) -> int:
@@ -53,9 +65,29 @@ class TileGrid:
             missing = self.tile_height - tile.shape[0], self.tile_width - tile.shape[1]
             yield np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
 
-    def join(self, tiles: Iterator[Image]) -> Image:
+    def join(self, tiles: Iterable[Image]) -> Image:
         """The image uint8 [height, width, 3] of which these are the tiles."""
         image = np.empty((self.height, self.width, 3), dtype=np.uint8)
         for (rows, columns), tile in zip(self, tiles, strict=True):
             image[rows, columns] = tile[: rows.stop - rows.start, : columns.stop - columns.start]
         return image
+
+
+def groups(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """As many at a time as a graph takes; the last group may be smaller."""
+    source = iter(items)
+    while group := list(islice(source, size)):
+        yield group
+
+
+def fill(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """A group [n, ...] with fewer than a graph takes: its last one again, until there are `size`."""
+    missing = size - len(values)
+    return np.concatenate([values, *[values[-1:]] * missing]) if missing else values
+
+
+def _tile(size: int, smallest: int, largest: int) -> int:
+    """Height or width of tiles that cover `size` pixels, a multiple of 64."""
+    tiles = -(-size // largest)
+    even = -(-size // tiles)
+    return max(smallest, -(-even // DOWNSAMPLING) * DOWNSAMPLING)

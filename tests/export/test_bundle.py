@@ -16,7 +16,7 @@ from elic_export.parity import measure_parity
 from elic_models import default_checkpoint, load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image
-from elic_runtime.manifest import Shape
+from elic_runtime.shapes import Extent
 from elic_runtime.tables import read_tables
 
 NAMES = {"g_a", "h_a", "g_a_h_a", "h_s", "g_s"} | {
@@ -24,8 +24,10 @@ NAMES = {"g_a", "h_a", "g_a_h_a", "h_s", "g_s"} | {
 }
 
 
-def declared(checkpoint, name):
-    return next(graph for graph in declare(checkpoint.model.spec) if graph.name == name)
+def export_one(deployment, config, name):
+    (graph,) = (graph for graph in declare(deployment.model.spec, config) if graph.name == name)
+    (exported,) = export_graph(graph, deployment, config, config.shape)
+    return exported.graph
 
 
 def test_the_manifest_states_what_design_md_names(bundle_path):
@@ -82,7 +84,7 @@ def test_each_position_goes_through_a_parameter_net_once(bundle_path):
 
 @pytest.mark.parametrize("opset", [11, 20])
 def test_opsets_at_both_ends_pass_parity(checkpoint, deployment, config, tmp_path, cat, opset):
-    small = config.model_copy(update={"opset": opset, "shape": Shape(height=64, width=128)})
+    small = config.model_copy(update={"opset": opset, "shape": Extent.one(64, 128)})
     export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")
@@ -90,9 +92,9 @@ def test_opsets_at_both_ends_pass_parity(checkpoint, deployment, config, tmp_pat
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
-def test_exporting_twice_gives_the_same_bytes(checkpoint, config):
-    graph = declared(checkpoint, "context_1_anchor")
-    first, second = (export_graph(graph, checkpoint.model, config).SerializeToString(deterministic=True) for _ in "ab")
+def test_exporting_twice_gives_the_same_bytes(float_deployment, config):
+    graphs = (export_one(float_deployment, config, "context_1_anchor") for _ in "ab")
+    first, second = (graph.SerializeToString(deterministic=True) for graph in graphs)
     assert first == second
 
 
@@ -157,9 +159,9 @@ def test_other_folders_are_not_replaced(checkpoint, deployment, config, bundle_p
 def test_an_earlier_bundle_is_replaced(checkpoint, deployment, config, bundle_path, tmp_path):
     shutil.copytree(bundle_path, tmp_path / "bundle")
     (tmp_path / "bundle/parity.json").write_text("{}")
-    small = config.model_copy(update={"shape": Shape(height=64, width=64)})
+    small = config.model_copy(update={"shape": Extent.one(64, 64)})
     export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
-    assert str(Bundle(tmp_path / "bundle").manifest.shape) == "64x64"
+    assert str(Bundle(tmp_path / "bundle").manifest.encoder) == "64x64"
     assert not (tmp_path / "bundle/parity.json").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
@@ -171,7 +173,7 @@ def test_stored_tables_that_cannot_code_are_not_exported():
         deploy_float(broken.model)
 
 
-def test_a_graph_that_computes_something_else_is_not_exported(checkpoint, config, monkeypatch):
+def test_a_graph_that_computes_something_else_is_not_exported(float_deployment, config, monkeypatch):
     """What a wrong simplification would do, made certain: one weight of the graph differs."""
     simplify = onnxsim.simplify
 
@@ -184,4 +186,4 @@ def test_a_graph_that_computes_something_else_is_not_exported(checkpoint, config
 
     monkeypatch.setattr(onnxsim, "simplify", spoil)
     with pytest.raises(ExportError, match="h_a: z is off PyTorch's by"):
-        export_graph(declared(checkpoint, "h_a"), checkpoint.model, config)
+        export_one(float_deployment, config, "h_a")

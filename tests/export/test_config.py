@@ -1,16 +1,38 @@
 import pytest
 from elic_export.config import DEPLOY_CONFIGS, read_config, read_thresholds, with_shape
 from elic_export.errors import ConfigError
+from elic_runtime.shapes import Extent
 
 GOOD = "form: static\nshape:\n  height: 128\n  width: 192\n"
 
 
-def test_the_shipped_config_is_valid():
+DYNAMIC = "form: dynamic\nshape:\n  min: {height: 128, width: 128}\n  max: {height: 256, width: 320}\n"
+
+
+def test_the_default_config():
     config = read_config(DEPLOY_CONFIGS / "static-512x512.yaml", "static")
-    assert (config.shape.height, config.shape.width, config.opset) == (512, 512, 17)
+    assert (config.shape, config.decoder, config.opset) == (Extent.one(512, 512), Extent.one(512, 512), 17)
     assert (
         read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", config.precision, config.arithmetic).relative_error == 5e-6
     )
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY_CONFIGS.glob("*-*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_is_valid_and_has_thresholds(path):
+    form = next(form for form in ("static", "dynamic", "no-entropy") if path.stem.startswith(form))
+    config = read_config(path, form)
+    assert str(config.shape.max) in path.stem or path.stem == "no-entropy-dynamic"
+    read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", config.precision, config.arithmetic)
+
+
+def test_ranges_and_batches(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(DYNAMIC + "batch: {min: 1, max: 4}\n")
+    config = read_config(path, "dynamic")
+    assert str(config.shape) == str(config.decoder) == "128x128..256x320"
+    assert str(config.batch) == "1..4"
+    path.write_text(GOOD + "batch: 3\n")
+    assert (read_config(path, "static").batch.min, read_config(path, "static").batch.max) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +56,34 @@ def test_the_shipped_config_is_valid():
         ("- a list\n", r"c\.yaml:1: the file"),
         ("", r"c\.yaml:1: the file"),
         ("a: [1\n", r"c\.yaml:2: not YAML"),
+        (GOOD + "batch: 0\n", r"c\.yaml:5: batch"),
+        (GOOD + "batch:\n  min: 4\n  max: 2\n", r"c\.yaml:5: batch: .*larger than max"),
+        (DYNAMIC.replace("320", "300"), r"c\.yaml:4: shape\.max\.width: .*multiple of 64"),
+        (DYNAMIC.replace("320", "64"), r"c\.yaml:2: shape: .*128x128 is larger than max 256x64"),
+        (DYNAMIC.replace("dynamic", "static"), "shape: the static form has one"),
+        (GOOD.replace("static", "dynamic"), "shape: the dynamic form has a range"),
+        (DYNAMIC + "decoder_shape: {height: 256, width: 320}\n", "does not hold 128x128"),
+        (GOOD + "decoder_shape: {height: 256, width: 320}\n", "only the dynamic form"),
+        (GOOD + "precision: fp16\n", "fp16 cannot be exact"),
+        (GOOD + "precision: int4\n", r"c\.yaml:5: precision"),
+        (GOOD + "tensors: fp16\n", "tensors: fp16 inputs and outputs"),
+        (GOOD + "rename: {x: a b}\n", r"c\.yaml:5: rename\.x"),
+        (GOOD + "rename: {x: a, y: a}\n", "two tensors get one name"),
+        (GOOD + "likelihoods: maybe\n", r"c\.yaml:5: likelihoods"),
     ],
 )
 def test_bad_configs_are_refused_with_their_line(tmp_path, text, message):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message) as error:
-        read_config(path, "static")
+        read_config(path, "dynamic" if "form: dynamic" in text else "static")
     assert "\n" not in str(error.value)
+
+
+def test_a_config_of_another_form_is_refused(tmp_path):
+    (tmp_path / "c.yaml").write_text(DYNAMIC)
+    with pytest.raises(ConfigError, match="for the dynamic form, not static"):
+        read_config(tmp_path / "c.yaml", "static")
 
 
 def test_unreadable_configs_are_refused(tmp_path):

@@ -9,11 +9,12 @@ from elic_export.cli import app
 from elic_export.config import DEPLOY_CONFIGS, read_thresholds
 from elic_export.deployment import deploy_exact, deploy_float
 from elic_export.errors import ExportError
-from elic_export.metrics import TensorError, code_length, psnr
+from elic_export.metrics import TensorError, code_length
 from elic_export.parity import measure_parity
 from elic_export.verdicts import judge
 from elic_models import load_checkpoint
 from elic_runtime.bundle import Bundle
+from elic_runtime.evaluate import psnr
 from elic_runtime.images import write_image
 from elic_runtime.tables import CdfTables
 from typer.testing import CliRunner

@@ -91,7 +91,10 @@ def broken(tensors, change):
         (lambda t: t.update(extra=torch.zeros(1)), r"1 unexpected \(extra\)"),
         (lambda t: t.update({"h_s.4.bias": torch.zeros(7)}), r"1 misshapen \(h_s\.4\.bias \[7\] instead of \[640\]\)"),
         (lambda t: t.update({"g_s.14.bias": torch.full((3,), float("nan"))}), "not finite"),
-        (lambda t: [t.pop(f"{n}.0.0.weight") for n in ("cc_transforms", "ParamAggregation")], "known layout"),
+        (
+            lambda t: [t.pop(f"{n}.0.0.weight") for n in ("cc_transforms", "ParamAggregation")],
+            r"not a whole chandelier ELIC: 2 missing",
+        ),
         (lambda t: t.pop("context_prediction.4.weight"), "cannot tell the widths"),
         (lambda t: t.update({"g_a.0.weight": torch.tensor(1.0)}), "cannot tell the widths"),
         (lambda t: t.update({"h_a.0.weight": torch.ones(3)}), "cannot tell the widths"),

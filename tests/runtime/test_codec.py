@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from elic_export.bundle import export_bundle
-from elic_export.metrics import psnr
 from elic_runtime import (
     BundleError,
     Codec,
@@ -17,8 +16,9 @@ from elic_runtime import (
     WrongBundleError,
 )
 from elic_runtime.container import parse, serialize
-from elic_runtime.manifest import Shape
+from elic_runtime.evaluate import psnr
 from elic_runtime.runners import onnxruntime_factory
+from elic_runtime.shapes import Extent
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -206,9 +206,9 @@ def test_files_of_other_bundles_are_refused(codec, coded, checkpoint, deployment
     other = type(container)("constriction", "exact", b"another!", container.grid, container.tiles)
     with pytest.raises(WrongBundleError, match="another bundle"):
         codec.decompress(serialize(other))
-    small = config.model_copy(update={"shape": Shape(height=64, width=64)})
+    small = config.model_copy(update={"shape": Extent.one(64, 64)})
     export_bundle(checkpoint, deployment, small, tmp_path / "small")
-    with pytest.raises(WrongBundleError, match="tiles of 128x192, this bundle has 64x64"):
+    with pytest.raises(WrongBundleError, match="tiles of 128x192, this bundle takes 64x64"):
         Codec.load(tmp_path / "small").decompress(coded)
 
 
@@ -269,7 +269,7 @@ def test_other_manifests_are_refused(copy, tmp_path):
     edit(copy, format_version=1)
     with pytest.raises(BundleError, match="format_version"):
         Codec.load(copy)
-    edit(copy, format_version=2, surprise=1)
+    edit(copy, format_version=3, surprise=1)
     with pytest.raises(BundleError, match="surprise"):
         Codec.load(copy)
     (copy / "manifest.json").write_text("{")

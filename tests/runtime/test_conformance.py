@@ -15,9 +15,9 @@ from elic_runtime import cli as runtime_cli
 from elic_runtime.bundle import Bundle
 from elic_runtime.conformance import deciding_names, first_difference, load_deciding, read_patches, trace
 from elic_runtime.container import parse
-from elic_runtime.manifest import Shape
 from elic_runtime.runners import onnxruntime_factory
 from elic_runtime.settings import settings_at_hand
+from elic_runtime.shapes import Extent
 from typer.testing import CliRunner
 
 DECIDING = deciding_names(5)
@@ -45,7 +45,7 @@ def plugged_in(name, graph, info):
 
 def pytorch(deployment):
     """PyTorch for what decides symbols, ONNX Runtime for the pictures."""
-    runners = torch_runners(deployment.model)
+    runners = torch_runners(deployment)
     on_cpu = onnxruntime_factory()
     return lambda name, graph, info: runners[name] if name in runners else on_cpu(name, graph, info)
 
@@ -77,7 +77,7 @@ def test_bundles_of_other_sizes_hold_the_same_integers(
     checkpoint, deployment, config, bundle_path, codec, coded, tmp_path
 ):
     """A file needs its own tile size; exported again at that size, from the other bundle's calibration, it decodes."""
-    small = config.model_copy(update={"shape": Shape(height=64, width=128)})
+    small = config.model_copy(update={"shape": Extent.one(64, 128)})
     export_bundle(checkpoint, deployment, small, tmp_path / "small")
     assert Bundle(tmp_path / "small").manifest.fingerprint == Bundle(bundle_path).manifest.fingerprint
     again = deploy_exact(checkpoint.model, read_calibration(tmp_path / "small" / CALIBRATION_NAME))
@@ -115,7 +115,7 @@ def test_the_known_input_moves_every_output(bundle_path):
     manifest = bundle.manifest
     patches = read_patches(bundle.file(manifest.conformance), manifest.model)
     runners = load_deciding(bundle, onnxruntime_factory())
-    found = trace(manifest.model, manifest.shape, patches, bundle.tables().medians, runners)
+    found = trace(manifest.model, manifest.decoder.min, 1, patches, bundle.tables().medians, runners)
     assert list(found) == DECIDING
     for name, (_, outputs) in found.items():
         for tensor, value in outputs.items():

@@ -1,0 +1,96 @@
+"""Reordering of positions, in forms that export without shape arithmetic.
+
+PyTorch's own reshapes ask a tensor for its shape, which in a graph with open
+dimensions becomes Shape, Gather and Concat nodes. These say the same by Reshape with
+constant arguments, Transpose and DepthToSpace. In-place assignment, which would export
+as ScatterND, is nowhere.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.onnx import symbolic_helper
+
+
+def pack(full: Tensor, parity: int) -> Tensor:
+    """Keep the positions whose row + column has this parity: [B, C, H, W] -> [B, C, H, W/2]."""
+    return interleave_rows(full[:, :, 0::2, parity::2], full[:, :, 1::2, 1 - parity :: 2])
+
+
+def interleave_rows(even: Tensor, odd: Tensor) -> Tensor:
+    """Even and odd rows, 2 x [B, C, H/2, W] -> [B, C, H, W]."""
+    rows: Tensor = _InterleaveRows.apply(even, odd)
+    return rows
+
+
+def interleave(anchor: Tensor, nonanchor: Tensor, anchor_parity: int) -> Tensor:
+    """Both halves of the checkerboard, 2 x [B, C, H, W/2] -> [B, C, H, W]."""
+    first, second = (nonanchor, anchor) if anchor_parity else (anchor, nonanchor)
+    # By row, then column of a 2x2 block: the first half has its upper left and lower right.
+    block = (first[:, :, 0::2], second[:, :, 0::2], second[:, :, 1::2], first[:, :, 1::2])
+    full: Tensor = _DepthToSpace.apply(torch.cat(block, dim=1))
+    return full
+
+
+def pad_rows(x: Tensor, top: int, bottom: int, sides: int) -> Tensor:
+    """Zeros around [B, C, H, W] -> [B, C, top + H + bottom, W + 2 sides]."""
+    padded: Tensor = _Pad.apply(x, (top, bottom, sides))
+    return padded
+
+
+class _Pad(torch.autograd.Function):
+    """PyTorch's own computes its constants in the graph, after which no shape is known there."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pads: tuple[int, int, int]) -> Tensor:  # noqa: ARG004 - torch's signature
+        top, bottom, sides = pads
+        return torch.nn.functional.pad(x, (sides, sides, top, bottom))
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, pads: tuple[int, int, int]) -> Any:
+        top, bottom, sides = pads
+        return g.op("Pad", x, g.op("Constant", value_t=torch.tensor([0, 0, top, sides, 0, 0, bottom, sides])))
+
+
+class _InterleaveRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, even: Tensor, odd: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        b, c, h, w = even.shape
+        # Side by side in a row of 2 W, rows are already in order: only the shape changes.
+        return torch.cat((even, odd), dim=3).reshape(b, c, 2 * h, w)
+
+    @staticmethod
+    def symbolic(g: Any, even: Any, odd: Any) -> Any:
+        sizes = symbolic_helper._get_tensor_sizes(even)
+        if sizes is not None and None not in sizes:
+            b, c, h, w = sizes
+            wide = g.op("Concat", even, odd, axis_i=3)
+            rows = g.op("Reshape", wide, g.op("Constant", value_t=torch.tensor([b, c, 2 * h, w])))
+            rows.setType(even.type().with_sizes([b, c, 2 * h, w]))
+            return rows
+        # The last two dimensions become one by -1, the first three stay by 0, if rows come last.
+        turned = (g.op("Transpose", rows, perm_i=[0, 1, 3, 2]) for rows in (even, odd))
+        pairs = g.op("Concat", *(symbolic_helper._unsqueeze_helper(g, rows, [4]) for rows in turned), axis_i=4)
+        rows = g.op("Reshape", pairs, g.op("Constant", value_t=torch.tensor([0, 0, 0, -1])))
+        return g.op("Transpose", rows, perm_i=[0, 1, 3, 2])
+
+
+class _DepthToSpace(torch.autograd.Function):
+    """[B, 4 C, H, W] -> [B, C, 2H, 2W], the channels being those of one position of the block after the other's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        b, c, h, w = x.shape
+        blocks = x.reshape(b, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2)  # [B, C, H, row, W, column]
+        return blocks.reshape(b, c // 4, 2 * h, 2 * w)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        full = g.op("DepthToSpace", x, blocksize_i=2, mode_s="DCR")
+        sizes = symbolic_helper._get_tensor_sizes(x)
+        if sizes is not None and None not in sizes:
+            b, c, h, w = sizes
+            # What follows sees that the shape is fixed.
+            full.setType(x.type().with_sizes([b, c // 4, 2 * h, 2 * w]))
+        return full
