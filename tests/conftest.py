@@ -22,7 +22,10 @@ from elic_runtime.shapes import Extent
 PHOTOS = Path(skimage.__file__).parent / "data"
 
 
-SLOW = ("checkpoint", "calibration", "bundle_path", "float_bundle_path", "folder", "edge")
+SLOW = (
+    *("checkpoint", "calibration", "bundle_path", "float_bundle_path", "no_entropy_path", "dynamic_path"),
+    *("folder", "edge"),
+)
 """Fixtures that load, calibrate, export or install: tests that need them come last, in this order."""
 
 
@@ -87,6 +90,42 @@ def bundle_path(checkpoint, deployment, config, tmp_path_factory) -> Path:
 def float_bundle_path(checkpoint, float_deployment, config, tmp_path_factory) -> Path:
     """The same in float arithmetic."""
     path = tmp_path_factory.mktemp("float") / "static-128x192"
+    export_bundle(checkpoint, float_deployment, config, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dynamic_config() -> ExportConfig:
+    """A dynamic export with everything in it, of a range that takes little time."""
+    return ExportConfig.model_validate(
+        {
+            "form": "dynamic",
+            "shape": {"min": {"height": 64, "width": 64}, "max": {"height": 192, "width": 256}},
+            "decoder_shape": {"min": {"height": 64, "width": 64}, "max": {"height": 256, "width": 320}},
+            "rewrites": ("merge_g_a_h_a", "split_g_s", "deconv_to_depth_to_space"),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def dynamic_path(checkpoint, deployment, dynamic_config, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("dynamic") / "dynamic-192x256"
+    export_bundle(checkpoint, deployment, dynamic_config, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def no_entropy_path(checkpoint, float_deployment, tmp_path_factory) -> Path:
+    """One end-to-end graph for any size up to 256x320."""
+    config = ExportConfig.model_validate(
+        {
+            "form": "no-entropy",
+            "shape": {"min": {"height": 64, "width": 64}, "max": {"height": 256, "width": 320}},
+            "arithmetic": "float",
+            "rewrites": ("deconv_to_depth_to_space",),
+        }
+    )
+    path = tmp_path_factory.mktemp("no-entropy") / "no-entropy-256x320"
     export_bundle(checkpoint, float_deployment, config, path)
     return path
 

@@ -122,6 +122,8 @@ class Thresholds(_Section):
     bits_difference: of a no-entropy graph's likelihoods, relative.
     psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
     from the same y_hat, in steps of 1/255.
+    half_rate_cost, half_psnr_lost_db: how much larger a file may be, and how much worse its
+        picture, where activations are rounded to fp16 too.
     """
 
     relative_error: Limit
@@ -136,6 +138,8 @@ class Thresholds(_Section):
     bits_difference: Limit
     psnr_difference_db: Limit
     x_hat_steps: Limit
+    half_rate_cost: Limit = 0
+    half_psnr_lost_db: Limit = 0
 
 
 def default_config(name: str) -> Path:

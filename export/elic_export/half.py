@@ -5,6 +5,8 @@ import warnings
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from elic_export.errors import ExportError
+
 LARGEST = 65504.0
 """Of fp16. Weights beyond it are clipped, which the comparison with PyTorch would show."""
 
@@ -26,4 +28,22 @@ def to_half(graph: onnx.ModelProto, within: tuple[str, ...], *, fp16_tensors: bo
         half: onnx.ModelProto = convert_float_to_float16(
             graph, max_finite_val=LARGEST, keep_io_types=not fp16_tensors, node_block_list=kept
         )
+    _sort(half)
     return half
+
+
+def _sort(graph: onnx.ModelProto) -> None:
+    """Nodes after what they read: the converter appends its casts."""
+    waiting = list(graph.graph.node)
+    made = {value.name for value in (*graph.graph.input, *graph.graph.initializer)} | {""}
+    in_order: list[onnx.NodeProto] = []
+    while waiting:
+        ready = [node for node in waiting if made.issuperset(node.input)]
+        if not ready:
+            raise ExportError(f"the fp16 graph has no order: nothing gives the input of {waiting[0].name!r}")
+        made.update(name for node in ready for name in node.output)
+        in_order += ready
+        done = set(map(id, ready))
+        waiting = [node for node in waiting if id(node) not in done]
+    del graph.graph.node[:]
+    graph.graph.node.extend(in_order)

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from elic_export.backends import backends
 from elic_export.config import Thresholds
 from elic_export.deployment import Deployment, fingerprint
+from elic_export.emulation import emulated_half
 from elic_export.errors import ExportError
 from elic_export.metrics import TensorError, code_length, max_steps
 from elic_export.reference import PassReference, TileReference, WalkReference, record_end_to_end, record_tile
@@ -117,6 +118,10 @@ class _Parity:
         )
         self.runners = {name: load_runner(bundle, loaded, name, finite=False) for name in bundle.manifest.subgraphs}
         self.codec = Codec.load(bundle.folder, runner=loaded)
+        self.half_codec = None
+        if self.manifest.precision != "fp32":
+            emulated = emulated_half(deployment, loaded, mixed=self.manifest.precision == "mixed")
+            self.half_codec = Codec.load(bundle.folder, runner=emulated)
         cuts = [info.cut_after for info in bundle.manifest.subgraphs.values() if info.cut_after]
         self.cut_after = cuts[0] if cuts else None
         self.tables = bundle.tables()
@@ -221,6 +226,8 @@ class _Parity:
         """Question 3 and 4: the real file against PyTorch's streams, and the pictures."""
         data = self.codec.compress(image)
         decoded = self.codec.decompress(data)
+        half = self.half_codec.compress(image) if self.half_codec else None
+        half_decoded = self.half_codec.decompress(half) if self.half_codec and half else None
         sections = [section for tile in parse(data).tiles for section in (tile.z, *tile.slices)]
         torch_decoded = _picture(grid, [tile.decoded for tile in tiles])
         torch_bytes = sum(tile.stream_bytes for tile in tiles)
@@ -247,6 +254,8 @@ class _Parity:
                 _picture(grid, x_hats), _picture(grid, [tile.cases["g_s"].outputs["x_hat"] for tile in tiles])
             ),
             file_steps=max_steps(decoded, torch_decoded),
+            half_file_bytes=None if half is None else len(half),
+            half_psnr_db=None if half_decoded is None else psnr(image, half_decoded),
         )
 
     def _float_stream_bytes(self, walk: WalkReference) -> int:

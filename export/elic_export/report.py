@@ -42,6 +42,19 @@ def print_report(report: Report, console: Console) -> None:
             str(i.file_steps),
             f"{i.rate_cost:+.2%}",
         )
+    half = _table(
+        "Emulated fp16, rounded after every layer: the file and its picture",
+        *("image", "bytes", "fp16", "PSNR dB", "fp16"),
+    )
+    for i in report.images:
+        if i.half_file_bytes is not None:
+            half.add_row(
+                escape(i.image),
+                str(i.file_bytes),
+                str(i.half_file_bytes),
+                f"{i.file_psnr_db:.3f}",
+                f"{i.half_psnr_db:.3f}",
+            )
     verdicts = _table("Verdicts", "question", "measured", "accepted", "worst", "verdict")
     for f in report.findings:
         verdict = "[green]pass[/]" if f.passed else "[bold red]FAIL[/]"
@@ -66,7 +79,7 @@ def print_report(report: Report, console: Console) -> None:
             f"{e.graph_psnr_db:.2f}",
             str(e.graph_steps),
         )
-    for table in (graphs, passes, exactness, images, end_to_end, verdicts):
+    for table in (graphs, passes, exactness, images, half, end_to_end, verdicts):
         if table.row_count:
             console.print(table, "")
 

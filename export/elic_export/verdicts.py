@@ -71,6 +71,7 @@ class ImageResult(_Part):
     decoded file against PyTorch's decoded streams, both in steps of 1/255. The latter
     has no threshold: one value that rounds the other way moves a patch, in neither
     direction better.
+    half_*: of a file that emulated fp16 writes and reads, for a bundle in fp16 or mixed precision.
     """
 
     image: str
@@ -90,6 +91,8 @@ class ImageResult(_Part):
     file_psnr_db: float
     graph_steps: int
     file_steps: int
+    half_file_bytes: int | None = None
+    half_psnr_db: float | None = None
 
     @property
     def rate_cost(self) -> float:
@@ -195,6 +198,19 @@ def judge(
         ),
         _worst("pictures: g_s off, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
         *([_of_backends(exactness)] if exactness else []),
+        *_of_half(limits, images),
+    ]
+
+
+def _of_half(limits: Thresholds, images: list[ImageResult]) -> list[Finding]:
+    """What rounding to fp16 costs, where it is emulated."""
+    sizes = {i.image: i.half_file_bytes / i.file_bytes - 1 for i in images if i.half_file_bytes is not None}
+    lost = {i.image: i.file_psnr_db - i.half_psnr_db for i in images if i.half_psnr_db is not None}
+    if not sizes:
+        return []
+    return [
+        _worst("fp16, emulated: size over fp32's", limits.half_rate_cost, sizes),
+        _worst("fp16, emulated: PSNR lost, dB", limits.half_psnr_lost_db, lost),
     ]
 
 

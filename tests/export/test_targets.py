@@ -21,14 +21,15 @@ import yaml
 from elic_export.config import DEPLOY_CONFIGS
 from elic_export.errors import ExportError
 from elic_export.targets import TARGETS, TARGETS_NAME, write_targets
+from elic_runtime.bundle import Bundle
 from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
 from elic_runtime.shapes import Batch, Extent, Shape, dimensions, fix, fixed_sizes
 
 TEMPLATES = DEPLOY_CONFIGS / TARGETS_NAME
 
 # ---------------------------------------------------------------------------------------
-# STAND-IN BUNDLES: to be replaced by really exported ones (static, dynamic, no-entropy).
-# Only `bundle` and `make_bundle` know that these are not exported: all below takes (manifest, folder).
+# Bundles of every kind, as manifests with graphs that have the right inputs and nothing in
+# them, and besides a few that are really exported. All checks take (manifest, folder).
 
 GROUPS = (16, 16, 32, 64, 192)
 READS = ((), (0,), (0, 1), (0, 2), (0, 3))  # chandelier: slice 0 and the slice before
@@ -157,9 +158,15 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+EXPORTED = ("bundle_path", "float_bundle_path", "dynamic_path", "no_entropy_path")
+
+
+@pytest.fixture(scope="module", params=[*KINDS, *EXPORTED])
 def bundle(request, tmp_path_factory):
     """A manifest and a folder, in which targets are written."""
+    if request.param in EXPORTED:
+        folder = request.getfixturevalue(request.param)
+        return Bundle(folder).manifest, folder
     return written(tmp_path_factory.mktemp("bundle") / "a folder", **KINDS[request.param])
 
 
