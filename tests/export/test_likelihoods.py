@@ -39,10 +39,10 @@ def test_gaussian_likelihoods_are_accurate_where_they_are_small(checkpoint, opse
     assert found.min() == bound
     small = expected > 1.01e-9
     assert (expected[small] < 1e-6).sum() > 100  # tails are in it
-    tails = small & (expected < 1e-6)
+    tails = small & (expected < 1e-6) & (abs(symbols) <= 40)
     # Measured: 6e-6 there. Erf, accurate to 1e-7 of 1, would be off by a tenth and more at 1e-6.
     assert abs(found[tails] / expected[tails] - 1).max() < 1e-5
-    # The widest Gaussian's 1.5e-3 is a difference of two values near 0.5, of float32: 9.5e-5, and CompressAI's 2.2e-5.
+    # A wide Gaussian's is a difference of two values that are nearly equal in float32: 9.5e-5, CompressAI's 2.2e-5.
     assert abs(found[small] / expected[small] - 1).max() < 1.5e-4
     assert (found[expected < 0.99e-9] == bound).all()
 
