@@ -4,23 +4,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-BUNDLE := build/static-512x512
+STATIC := build/static-512x512
+DYNAMIC := build/dynamic-1280x1280
+NO_ENTROPY := build/no-entropy-512x512
+BUNDLE ?= $(STATIC)
 PHOTO := build/photos/astronaut.png
 IMAGES ?= build/photos
+CONFIG ?=
+OUT ?=
 CHECKPOINT ?=
 CALIBRATION ?=
-CALIBRATION_OPTION := $(if $(CALIBRATION),--calibration $(CALIBRATION))
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test lint export-static parity bench clean
+.PHONY: help demo test lint export-static export-dynamic export-no-entropy parity eval bench clean
 
 help:
-	@echo "make demo           set up, export, round-trip a photograph, print the proof"
-	@echo "make export-static  the checkpoint to $(BUNDLE)"
-	@echo "make parity         hold $(BUNDLE) against PyTorch (IMAGES=file or folder)"
-	@echo "make bench          time the runtime and PyTorch side by side"
-	@echo "make test, lint     what CI runs"
-	@echo "make clean          remove build/"
+	@echo "make demo               set up, export, round-trip a photograph, print the proof"
+	@echo "make export-static      the checkpoint to $(STATIC): subgraphs of one image shape"
+	@echo "make export-dynamic     to $(DYNAMIC): subgraphs of a range of shapes"
+	@echo "make export-no-entropy  to $(NO_ENTROPY): one end-to-end graph"
+	@echo "make parity             hold BUNDLE=$(BUNDLE) against PyTorch (IMAGES=file or folder)"
+	@echo "make eval               PSNR and bits per pixel of IMAGES through BUNDLE"
+	@echo "make bench              time the runtime and PyTorch side by side"
+	@echo "make test, lint         what CI runs"
+	@echo "make clean              remove build/"
+	@echo "CONFIG=... and OUT=... export something else: see deploy_configs/"
 	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
 	@echo "CHECKPOINT=... takes your own checkpoint, PYTHON=... another Python (3.10 to 3.12)"
 
@@ -37,19 +46,34 @@ $(PHOTO): | $(READY)
 	@cp "$$($(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent)')"/data/astronaut.png $@
 
 demo: $(READY) $(PHOTO) export-static
-	$(BIN)/elic compress $(PHOTO) build/astronaut.elic --bundle $(BUNDLE)
-	$(BIN)/elic decompress build/astronaut.elic build/astronaut.png --bundle $(BUNDLE)
+	$(BIN)/elic compress $(PHOTO) build/astronaut.elic --bundle $(STATIC)
+	$(BIN)/elic decompress build/astronaut.elic build/astronaut.png --bundle $(STATIC)
 	$(BIN)/elic info build/astronaut.elic
-	$(BIN)/elic-export parity $(BUNDLE) --images $(PHOTO) $(CHECKPOINT_OPTION)
+	$(BIN)/elic-export parity $(STATIC) --images $(PHOTO) $(CHECKPOINT_OPTION)
 
 export-static: $(READY)
-	$(BIN)/elic-export static --config deploy_configs/static-512x512.yaml --out $(BUNDLE) $(CHECKPOINT_OPTION) $(CALIBRATION_OPTION)
+	$(BIN)/elic-export static --out $(or $(OUT),$(STATIC)) $(EXPORT_OPTIONS)
 
-$(BUNDLE)/manifest.json: | $(READY)
+export-dynamic: $(READY)
+	$(BIN)/elic-export dynamic --out $(or $(OUT),$(DYNAMIC)) $(EXPORT_OPTIONS)
+
+export-no-entropy: $(READY)
+	$(BIN)/elic-export no-entropy --out $(or $(OUT),$(NO_ENTROPY)) $(EXPORT_OPTIONS)
+
+$(STATIC)/manifest.json: | $(READY)
 	$(MAKE) export-static
+
+$(DYNAMIC)/manifest.json: | $(READY)
+	$(MAKE) export-dynamic
+
+$(NO_ENTROPY)/manifest.json: | $(READY)
+	$(MAKE) export-no-entropy
 
 parity: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
 	$(BIN)/elic-export parity $(BUNDLE) --images $(IMAGES) $(CHECKPOINT_OPTION)
+
+eval: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
+	$(BIN)/elic eval --bundle $(BUNDLE) --images $(IMAGES)
 
 bench: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
 	$(BIN)/elic-export bench $(BUNDLE) --image $(PHOTO) $(CHECKPOINT_OPTION)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from elic_export.cli import app as export_app
-from elic_models import default_checkpoint
+from elic_models import default_checkpoint, load_checkpoint
 from elic_runtime.cli import app
 from elic_runtime.images import read_image, write_image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 
@@ -221,6 +222,25 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
     assert refused(elic_export("parity", bundle_path, "--images", tmp_path / "no.png"), "no.png: no such file")
     assert refused(elic_export("parity", bundle_path, "--images", photo, "--checkpoint", other), "not an ELIC")
     assert not (bundle_path / "parity.json").exists()
+
+
+def test_convert(checkpoint, tmp_path):
+    """A training run's file to safetensors: the same network, and an error leaves nothing."""
+    source, target = tmp_path / "run.pth.tar", tmp_path / "out/elic.safetensors"
+    tensors = {f"module.{name}": value for name, value in load_file(default_checkpoint()).items()}
+    torch.save({"state_dict": tensors, "epoch": 3}, source)
+    target.parent.mkdir()
+    run = elic_export("convert", source, target, "--json")
+    assert run.exit_code == 0, run.output
+    facts = json.loads(run.stdout)
+    assert (facts["variant"], facts["N"], facts["M"]) == ("chandelier", 192, 320)
+    converted = load_checkpoint(target).model.state_dict()
+    assert all(torch.equal(value, converted[name]) for name, value in checkpoint.model.state_dict().items())
+    assert refused(elic_export("convert", source, tmp_path / "elic.onnx"), "ends in .safetensors")
+    assert refused(elic_export("convert", tmp_path / "no.pth", target), "no such checkpoint")
+    torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, source)
+    assert refused(elic_export("convert", source, tmp_path / "x.safetensors"), "nearest is")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["elic.safetensors", "out", "run.pth.tar"]
 
 
 def test_help_says_what_each_command_is_for():

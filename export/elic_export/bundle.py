@@ -27,14 +27,14 @@ from elic_runtime.shapes import Extent, fix, fixed_sizes, resolve
 from elic_runtime.tables import write_tables
 
 from elic_export.calibration import CALIBRATION_NAME, write_calibration
-from elic_export.config import ExportConfig, default_config
+from elic_export.config import TARGETS_NAME, ExportConfig, default_config
 from elic_export.deployment import Deployment, fingerprint
 from elic_export.errors import ConfigError, ExportError
 from elic_export.export import Exported, Sample, export_graph, sample_shapes
 from elic_export.graphs import Subgraph, TensorDecl, declare
 from elic_export.known_input import known_patches, known_trace
 from elic_export.operators import operator_counts
-from elic_export.targets import TARGETS_NAME, write_targets
+from elic_export.targets import write_targets
 from elic_export.verdicts import HTML_NAME, REPORT_NAME
 
 DISTRIBUTION = "elic-deploy"

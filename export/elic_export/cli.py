@@ -245,7 +245,6 @@ def _export(
 ) -> None:
     from elic_runtime.info import bundle_facts
 
-    from elic_export.bundle import export_bundle
     from elic_export.config import default_config, read_config, with_shape
     from elic_export.sources import sources_digest, up_to_date
 
@@ -260,6 +259,8 @@ def _export(
     sources = sources_digest(path, chosen, photographs)
     done = not force and up_to_date(folder, sources)
     if not done:
+        from elic_export.bundle import export_bundle
+
         loaded = _load_checkpoint(path)
         deployment = _deploy(loaded, photographs)
         export_bundle(loaded, deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"), sources)

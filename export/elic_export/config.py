@@ -8,10 +8,12 @@ from elic_runtime.shapes import AnyBatch, AnyExtent, Batch, Extent
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from elic_export.errors import ConfigError
-from elic_export.rewrites import RewriteName
 
 DEPLOY_CONFIGS = Path(__file__).resolve().parents[2] / "deploy_configs"
 """Of a checkout; a plain install has none, and every command takes a path instead."""
+
+TARGETS_NAME = "targets"
+"""The templates of compiler inputs in it, and what a bundle has of them."""
 
 MAX_EXPORT_PIXELS = 1 << 24
 """Tracing holds features of 192 channels at a quarter of the image: 13 GB at this size."""
@@ -32,6 +34,9 @@ class _Section(BaseModel):
 
 _S = TypeVar("_S", bound=_Section)
 
+
+RewriteName = Literal["merge_g_a_h_a", "split_g_s", "deconv_to_depth_to_space", "fold_output_padding"]
+"""The last two are of `rewrites.py`; `merge_g_a_h_a` adds the graph of both, `split_g_s` the halves of g_s."""
 
 Form = Literal["static", "dynamic", "no-entropy"]
 
@@ -119,7 +124,8 @@ class Thresholds(_Section):
         symbol that rounds the other way counts for more there.
     stream_end_bytes, coding_overhead: how much larger a stream may be than its ideal
         code length: by what its end costs, and by a share of the length.
-    bits_difference: of a no-entropy graph's likelihoods, relative.
+    bits_difference: of a no-entropy graph's likelihoods, relative; bits_scatter_bytes: for images
+        that take fewer bytes, inversely larger.
     psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
     from the same y_hat, in steps of 1/255.
     half_rate_cost, half_psnr_lost_db: how much larger a file may be, and how much worse its
@@ -136,6 +142,7 @@ class Thresholds(_Section):
     stream_end_bytes: Limit
     coding_overhead: Limit
     bits_difference: Limit
+    bits_scatter_bytes: Limit = 0
     psnr_difference_db: Limit
     x_hat_steps: Limit
     half_rate_cost: Limit = 0

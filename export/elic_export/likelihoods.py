@@ -73,9 +73,10 @@ class FactorizedLikelihood(nn.Module):
     def forward(self, z_hat: Tensor) -> Tensor:
         """[B, N, H, W] -> [B, N, H, W], at least 1e-9."""
         lower, upper = self._logits(z_hat - 0.5), self._logits(z_hat + 0.5)
-        # On the side where both are small, as CompressAI does.
-        sign = -(lower + upper).sign()
-        return (_sigmoid(sign * upper) - _sigmoid(sign * lower)).abs().clamp(min=LIKELIHOOD_BOUND)
+        # CompressAI takes the difference on the side of 0 where both sigmoids are small. So does
+        # this, without a sign: in fp16 saturated logits add up to exactly 0, and so would everything.
+        middle, half = (lower + upper).abs() / 2, (upper - lower) / 2
+        return (_sigmoid(half - middle) - _sigmoid(-half - middle)).clamp(min=LIKELIHOOD_BOUND)
 
     def _logits(self, values: Tensor) -> Tensor:
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):

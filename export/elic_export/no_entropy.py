@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from elic_export.deployment import Deployment
 from elic_export.likelihoods import FactorizedLikelihood, GaussianLikelihood
 from elic_export.packed import AnchorContext, NonAnchorContext
-from elic_export.reshapes import interleave, pack
+from elic_export.reshapes import halves, interleave, interleave_rows
 
 
 class NoEntropy(nn.Module):
@@ -52,10 +52,12 @@ class NoEntropy(nn.Module):
         coded: list[tuple[Tensor, ...]] = []
         for k, y_slice in enumerate(y.split(self.groups, dim=1)):
             means, scales, support = self.anchors[k](*latents, *(y_hat_slices[i] for i in self.context_slices[k]))
-            anchor = _round(pack(y_slice, self.anchor_parity), means, scales)
-            nonanchor = _round(pack(y_slice, 1 - self.anchor_parity), *self.nonanchors[k](anchor[0], support))
-            halves = zip(anchor, nonanchor, strict=True)
-            coded.append(tuple(interleave(a, n, self.anchor_parity) for a, n in halves))
+            even, odd = (interleave_rows(*rows) for rows in halves(y_slice))
+            y_anchor, y_nonanchor = (odd, even) if self.anchor_parity else (even, odd)
+            anchor = _round(y_anchor, means, scales)
+            nonanchor = _round(y_nonanchor, *self.nonanchors[k](anchor[0], support))
+            pairs = zip(anchor, nonanchor, strict=True)
+            coded.append(tuple(interleave(a, n, self.anchor_parity) for a, n in pairs))
             y_hat_slices.append(coded[-1][0])
         return [torch.cat(tensors, dim=1) for tensors in zip(*coded, strict=True)]
 

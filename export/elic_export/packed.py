@@ -20,7 +20,7 @@ from elic_models.context import SliceContext
 from elic_models.layers import CheckerboardConv2d
 from torch import Tensor, nn
 
-from elic_export.reshapes import interleave_rows, pack, pad_rows
+from elic_export.reshapes import halves, interleave_rows, pad_rows
 
 
 class PackedSpatialConv(nn.Module):
@@ -91,14 +91,19 @@ class AnchorContext(nn.Module):
         if self.channel is not None:
             terms.insert(0, self.channel(torch.cat(y_hat_slices, dim=1)))
         shared = torch.cat(terms, dim=1)
-        anchor, other = self.anchor_parity, 1 - self.anchor_parity
         if self.own_net is not None:
-            means, scales = self.own_net(pack(shared, anchor)).chunk(2, dim=1)
-            return means, scales, self.support(pack(shared, other))
-        support = self.support(shared)  # [B, S, H/16, W/16]
+            anchor, other = self._pack(shared)
+            means, scales = self.own_net(anchor).chunk(2, dim=1)
+            return means, scales, self.support(other)
+        anchor, other = self._pack(self.support(shared))  # [B, S, H/16, W/32]
         assert self.rest is not None  # noqa: S101 - as __init__ sets it
-        means, scales = self.rest(pack(support, anchor)).chunk(2, dim=1)
-        return means, scales, pack(support, other)
+        means, scales = self.rest(anchor).chunk(2, dim=1)
+        return means, scales, other
+
+    def _pack(self, full: Tensor) -> tuple[Tensor, Tensor]:
+        """Anchor and non-anchor positions, each [B, C, H/16, W/32]."""
+        even, odd = (interleave_rows(*rows) for rows in halves(full))
+        return (odd, even) if self.anchor_parity else (even, odd)
 
 
 class NonAnchorContext(nn.Module):

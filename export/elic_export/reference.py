@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elic_export.deployment import Deployment
+from elic_export.reshapes import space_to_depth
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -157,7 +158,7 @@ def _features(model: ELIC, y_hat: Tensor, cut_after: str) -> Tensor:
     layer = int(cut_after.strip("/").split("/")[0])
     features: Tensor = model.g_s[: layer + 1](y_hat)
     if cut_after.endswith("/Conv"):  # of a transposed convolution that became Conv and DepthToSpace
-        features = torch.nn.functional.pixel_unshuffle(features, 2)
+        features = space_to_depth(features)
     return features
 
 

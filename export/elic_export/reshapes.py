@@ -15,7 +15,19 @@ from torch.onnx import symbolic_helper
 
 def pack(full: Tensor, parity: int) -> Tensor:
     """Keep the positions whose row + column has this parity: [B, C, H, W] -> [B, C, H, W/2]."""
-    return interleave_rows(full[:, :, 0::2, parity::2], full[:, :, 1::2, 1 - parity :: 2])
+    even, odd = halves(full)[parity]
+    return interleave_rows(even, odd)
+
+
+def halves(full: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Even and odd rows of the positions whose row + column is even, and of the others: [B, C, H/2, W/2] each.
+
+    By SpaceToDepth: strided slices run on the CPU beside an NPU, and RKNN takes two of
+    them for a network's "focus" layer, which they are not.
+    """
+    corners: tuple[Tensor, ...] = _SpaceToDepth.apply(full).chunk(4, dim=1)
+    upper_left, upper_right, lower_left, lower_right = corners
+    return (upper_left, lower_right), (upper_right, lower_left)
 
 
 def interleave_rows(even: Tensor, odd: Tensor) -> Tensor:
@@ -29,8 +41,23 @@ def interleave(anchor: Tensor, nonanchor: Tensor, anchor_parity: int) -> Tensor:
     first, second = (nonanchor, anchor) if anchor_parity else (anchor, nonanchor)
     # By row, then column of a 2x2 block: the first half has its upper left and lower right.
     block = (first[:, :, 0::2], second[:, :, 0::2], second[:, :, 1::2], first[:, :, 1::2])
-    full: Tensor = _DepthToSpace.apply(torch.cat(block, dim=1))
+    return depth_to_space(torch.cat(block, dim=1))
+
+
+def depth_to_space(x: Tensor) -> Tensor:
+    """[B, 4 C, H, W] -> [B, C, 2H, 2W], the channels being those of one corner of a 2x2 block after the other's.
+
+    Not PyTorch's pixel_shuffle, where the four corners of one channel lie side by side:
+    IREE 3.13 computes that mode of DepthToSpace, CRD, wrongly (iree-org/iree issue 24179).
+    """
+    full: Tensor = _DepthToSpace.apply(x)
     return full
+
+
+def space_to_depth(x: Tensor) -> Tensor:
+    """The inverse: [B, C, 2H, 2W] -> [B, 4 C, H, W]."""
+    corners: Tensor = _SpaceToDepth.apply(x)
+    return corners
 
 
 def pad_rows(x: Tensor, top: int, bottom: int, sides: int) -> Tensor:
@@ -62,23 +89,37 @@ class _InterleaveRows(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g: Any, even: Any, odd: Any) -> Any:
-        sizes = symbolic_helper._get_tensor_sizes(even)
-        if sizes is not None and None not in sizes:
-            b, c, h, w = sizes
+        b, c, h, w = _known_sizes(even)
+        if None not in (b, c, h, w):
             wide = g.op("Concat", even, odd, axis_i=3)
-            rows = g.op("Reshape", wide, g.op("Constant", value_t=torch.tensor([b, c, 2 * h, w])))
-            rows.setType(even.type().with_sizes([b, c, 2 * h, w]))
+            rows = g.op("Reshape", wide, g.op("Constant", value_t=torch.tensor([b, c, h and 2 * h, w])))
+            _set_sizes(rows, even, b, c, h and 2 * h, w)
             return rows
         # The last two dimensions become one by -1, the first three stay by 0, if rows come last.
         turned = (g.op("Transpose", rows, perm_i=[0, 1, 3, 2]) for rows in (even, odd))
         pairs = g.op("Concat", *(symbolic_helper._unsqueeze_helper(g, rows, [4]) for rows in turned), axis_i=4)
-        rows = g.op("Reshape", pairs, g.op("Constant", value_t=torch.tensor([0, 0, 0, -1])))
-        return g.op("Transpose", rows, perm_i=[0, 1, 3, 2])
+        merged = g.op("Reshape", pairs, g.op("Constant", value_t=torch.tensor([0, 0, 0, -1])))
+        rows = g.op("Transpose", merged, perm_i=[0, 1, 3, 2])
+        _set_sizes(rows, even, b, c, h and 2 * h, w)
+        return rows
+
+
+class _SpaceToDepth(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        b, c, h, w = x.shape
+        corners = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4)  # [B, row, column, C, H/2, W/2]
+        return corners.reshape(b, 4 * c, h // 2, w // 2)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        corners = g.op("SpaceToDepth", x, blocksize_i=2)
+        b, c, h, w = _known_sizes(x)
+        _set_sizes(corners, x, b, c and 4 * c, h and h // 2, w and w // 2)
+        return corners
 
 
 class _DepthToSpace(torch.autograd.Function):
-    """[B, 4 C, H, W] -> [B, C, 2H, 2W], the channels being those of one position of the block after the other's."""
-
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
         b, c, h, w = x.shape
@@ -88,9 +129,17 @@ class _DepthToSpace(torch.autograd.Function):
     @staticmethod
     def symbolic(g: Any, x: Any) -> Any:
         full = g.op("DepthToSpace", x, blocksize_i=2, mode_s="DCR")
-        sizes = symbolic_helper._get_tensor_sizes(x)
-        if sizes is not None and None not in sizes:
-            b, c, h, w = sizes
-            # What follows sees that the shape is fixed.
-            full.setType(x.type().with_sizes([b, c // 4, 2 * h, 2 * w]))
+        b, c, h, w = _known_sizes(x)
+        _set_sizes(full, x, b, c and c // 4, h and 2 * h, w and 2 * w)
         return full
+
+
+def _known_sizes(x: Any) -> tuple[int | None, ...]:
+    """Four sizes of a value that is being exported, None where they are open or not known."""
+    return tuple(symbolic_helper._get_tensor_sizes(x) or (None,) * 4)
+
+
+def _set_sizes(value: Any, like: Any, *sizes: int | None) -> None:
+    """What follows sees what is fixed: without, chunks and reshapes would ask the graph for its shape."""
+    if any(size is not None for size in sizes):
+        value.setType(like.type().with_sizes(list(sizes)))

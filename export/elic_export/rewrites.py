@@ -9,15 +9,24 @@ convolutions are always folded into their weights (`packed.py`).
 
 import copy
 from collections.abc import Callable
-from typing import Literal
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from elic_export.reshapes import depth_to_space
+
 ModuleRewrite = Callable[[nn.Module], nn.Module]
 GraphRewrite = Callable[[onnx.ModelProto], None]
 """Changes the graph in place."""
+
+
+class DepthToSpace(nn.Module):
+    """A layer's place for `depth_to_space`: where it is cut, and rounded when fp16 is emulated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 4 C, H, W] -> [B, C, 2H, 2W]"""
+        return depth_to_space(x)
 
 
 class SubpixelDeconv(nn.Module):
@@ -34,8 +43,8 @@ class SubpixelDeconv(nn.Module):
         self.conv = nn.Conv2d(deconv.in_channels, 4 * deconv.out_channels, 3, padding=1, bias=with_bias)
         self.conv.weight = nn.Parameter(_parity_kernels(deconv.weight), requires_grad=False)
         if deconv.bias is not None:
-            self.conv.bias = nn.Parameter(deconv.bias.repeat_interleave(4), requires_grad=False)
-        self.shuffle = nn.PixelShuffle(2)
+            self.conv.bias = nn.Parameter(deconv.bias.repeat(4), requires_grad=False)
+        self.shuffle = DepthToSpace()
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in, H, W] -> [B, out, 2H, 2W]"""
@@ -64,11 +73,11 @@ def _parity_kernels(weight: Tensor) -> Tensor:
     """
     taps = {0: ([0, 1, 2], [4, 2, 0]), 1: ([1, 2], [3, 1])}
     in_ch, out_ch = weight.shape[:2]
-    kernels = torch.zeros(out_ch, 4, in_ch, 3, 3)
+    kernels = torch.zeros(4, out_ch, in_ch, 3, 3)
     for a, (rows, from_rows) in taps.items():
         for b, (columns, from_columns) in taps.items():
             part = weight[:, :, from_rows][:, :, :, from_columns].transpose(0, 1)
-            kernels[:, 2 * a + b, :, rows[0] :, columns[0] :] = part
+            kernels[2 * a + b, :, :, rows[0] :, columns[0] :] = part
     return kernels.reshape(4 * out_ch, in_ch, 3, 3)
 
 
@@ -104,9 +113,6 @@ def fold_output_padding(graph: onnx.ModelProto) -> None:
                 node.attribute.remove(attributes[name])
         node.attribute.append(onnx.helper.make_attribute("pads", pads[: len(extra)] + ends))
 
-
-RewriteName = Literal["merge_g_a_h_a", "split_g_s", "deconv_to_depth_to_space", "fold_output_padding"]
-"""`merge_g_a_h_a` adds the graph of both (`graphs.py`), `split_g_s` the halves of g_s (`cut.py`)."""
 
 MODULE_REWRITES: dict[str, ModuleRewrite] = {"deconv_to_depth_to_space": deconv_to_depth_to_space}
 

@@ -12,8 +12,7 @@ from elic_runtime.bundle import Bundle
 from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
 
-from elic_export.config import DEPLOY_CONFIGS, ExportConfig
-from elic_export.targets import TARGETS_NAME
+from elic_export.config import DEPLOY_CONFIGS, TARGETS_NAME, ExportConfig
 
 LIBRARIES = ("torch", "onnx", "onnxsim", "onnxruntime", "compressai", "numpy")
 """Whose versions decide what a graph looks like."""
@@ -27,7 +26,7 @@ def sources_digest(checkpoint: Path, config: ExportConfig, calibration: Path | N
     calibration: a folder, a photograph or a calibration.npz, of exact arithmetic. Raises OSError.
     """
     found = {
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(),  # not as JSON: sets are put in order below
         "checkpoint": sha256_file(checkpoint),
         "calibration": _files(calibration) if calibration is not None else {},
         "templates": _files(DEPLOY_CONFIGS / TARGETS_NAME),

@@ -15,10 +15,8 @@ import jinja2
 import onnx
 from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
 
+from elic_export.config import TARGETS_NAME
 from elic_export.errors import ExportError
-
-TARGETS_NAME = "targets"
-"""The folder in a bundle. In it, one folder per tool."""
 
 README_NAME = "README.md"
 """In that folder."""

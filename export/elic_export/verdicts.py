@@ -216,7 +216,7 @@ def _of_half(limits: Thresholds, images: list[ImageResult]) -> list[Finding]:
 
 def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[Finding]:
     """Every question's verdict on the graph `no_entropy`."""
-    rated = {i.image: abs(i.graph_bpp / i.torch_bpp - 1) for i in images if i.graph_bpp is not None}
+    rated = [i for i in images if i.graph_bpp is not None]
     lowest = min(images, key=lambda i: -_nan_last(-i.smallest_likelihood))
     findings = [
         _worst(
@@ -227,12 +227,25 @@ def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[F
     ]
     if rated:
         findings += [
-            _worst("rate: bits off PyTorch's", limits.bits_difference, rated),
+            _rate(limits, rated),
             _finding(
                 "likelihoods: 1e-9 less the smallest", 0, LIKELIHOOD_BOUND - lowest.smallest_likelihood, lowest.image
             ),
         ]
     return findings
+
+
+def _rate(limits: Thresholds, images: list[EndToEndResult]) -> Finding:
+    """The image whose rate is furthest off for its size: one symbol weighs more in a small one."""
+
+    def off(i: EndToEndResult) -> float:
+        return abs((i.graph_bpp or 0) / i.torch_bpp - 1)
+
+    def accepted(i: EndToEndResult) -> float:
+        return limits.bits_difference * max(1.0, limits.bits_scatter_bytes * 8 / (i.torch_bpp * i.width * i.height))
+
+    worst = max(images, key=lambda i: _nan_last(off(i) - accepted(i)))
+    return _finding("rate: bits off PyTorch's", accepted(worst), off(worst), worst.image)
 
 
 def _of_backends(exactness: list[BackendResult]) -> Finding:

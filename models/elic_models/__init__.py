@@ -1,14 +1,18 @@
-"""ELIC in PyTorch: the network, its variants and the loading of checkpoints."""
+"""ELIC in PyTorch: the network, its variants and the loading of checkpoints.
 
-from elic_models.checkpoint import (
-    Checkpoint,
-    convert_checkpoint,
-    default_checkpoint,
-    load_checkpoint,
-)
-from elic_models.elic import ELIC
-from elic_models.reading import CheckpointError
+PyTorch is imported with the first name that needs it: it takes seconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from elic_models.default import default_checkpoint
+from elic_models.errors import CheckpointError
 from elic_models.spec import VARIANTS, ModelSpec
+
+if TYPE_CHECKING:
+    from elic_models.checkpoint import Checkpoint, convert_checkpoint, load_checkpoint
+    from elic_models.elic import ELIC
 
 __all__ = [
     "ELIC",
@@ -20,3 +24,16 @@ __all__ = [
     "default_checkpoint",
     "load_checkpoint",
 ]
+
+_OF_PYTORCH = {
+    "ELIC": "elic",
+    "Checkpoint": "checkpoint",
+    "convert_checkpoint": "checkpoint",
+    "load_checkpoint": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_PYTORCH:
+        raise AttributeError(f"elic_models has no {name}")
+    return getattr(import_module(f"elic_models.{_OF_PYTORCH[name]}"), name)

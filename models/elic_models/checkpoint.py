@@ -18,12 +18,11 @@ from torch import Tensor
 
 from elic_models.checkerboard import spatial_mask
 from elic_models.elic import ELIC
+from elic_models.errors import CheckpointError
 from elic_models.keys import checkpoint_keys, normalize_keys
 from elic_models.matching import TABLES, best_match, listing, mask_keys, match
-from elic_models.reading import CheckpointError, first_line, read_tensors
+from elic_models.reading import first_line, read_tensors
 from elic_models.spec import VARIANTS, ModelSpec
-
-DEFAULT_NAME = "elic_chandelier_lambda0150.safetensors"
 
 _LAST_LAYER = re.compile(r"context\.\d+\.(anchor_)?aggregation\.4\.(weight|bias)")
 """The parameter nets' output layers: [2C, ...], in halves of means and scales."""
@@ -40,19 +39,6 @@ class Checkpoint:
     path: Path
     sha256: str
     model: ELIC
-
-
-def default_checkpoint() -> Path:
-    """The checkpoint that a checkout of the project carries.
-
-    Raises CheckpointError where the package was installed without one.
-    """
-    path = Path(__file__).resolve().parents[1] / "weights" / DEFAULT_NAME
-    if not path.is_file():
-        raise CheckpointError(
-            "no default checkpoint here (only a checkout of the project has one): pass --checkpoint PATH"
-        )
-    return path
 
 
 def load_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:

@@ -13,6 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from elic_models.errors import CheckpointError
+
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
@@ -22,10 +24,6 @@ SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt")
 
 WRAPPERS = ("state_dict", "network")
 """Keys under which training scripts store the network's tensors."""
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be loaded or converted; the message is one line and says why."""
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_listed(tensors, tmp_path, change, message):
 
 
 def test_without_a_checkout_the_error_says_how_to_pass_one(monkeypatch):
-    monkeypatch.setattr("elic_models.checkpoint.__file__", "/usr/lib/site-packages/elic_models/checkpoint.py")
+    monkeypatch.setattr("elic_models.default.__file__", "/usr/lib/site-packages/elic_models/checkpoint.py")
     with pytest.raises(CheckpointError, match="pass --checkpoint PATH"):
         default_checkpoint()
 
