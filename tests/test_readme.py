@@ -35,7 +35,8 @@ def folder(tmp_path_factory, photos):
     folder = tmp_path_factory.mktemp("readme")
     (folder / "build/photos").mkdir(parents=True)
     shutil.copy(photos / "astronaut.png", folder / "build/photos")
-    (folder / "deploy_configs").symlink_to(ROOT / "deploy_configs")
+    for name in ("deploy_configs", "models"):
+        (folder / name).symlink_to(ROOT / name)
     return folder
 
 

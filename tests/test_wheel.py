@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from elic_export.cli import DEFAULT_CONFIGS
 from elic_runtime.files import write_bytes
 from elic_runtime.images import read_image, write_image
 
@@ -45,6 +46,9 @@ def test_the_wheel_holds_code_only(wheel):
     for package in ("elic_models", "elic_export", "elic_runtime"):
         assert f"{package}/__init__.py" in names
     assert "parity.html.j2" in names
+    for name in ("thresholds.yaml", *DEFAULT_CONFIGS.values(), "targets/README.md.j2", "targets/rknn.py.j2"):
+        assert f"elic_export/deploy_configs/{name}" in names
+    assert ".png" not in names
     assert ".safetensors" not in names
     assert "tests/" not in names
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from elic_runtime.console import CHECK_FAILED, fail, one_line_errors, print_json, progress, run_app
+from elic_runtime.console import CHECK_FAILED, console, fail, one_line_errors, print_json, progress, run_app
 from elic_runtime.errors import ElicError
-from rich.console import Console
 
 from elic_export.errors import ConfigError, ExportError
 
@@ -180,7 +179,7 @@ def parity(
     if as_json:
         print_json(report.model_dump())
     else:
-        print_report(report, Console())
+        print_report(report, console())
     if not report.passed:
         fail(f"parity fails: {', '.join(f.question for f in report.findings if not f.passed)}")
         raise typer.Exit(CHECK_FAILED)
@@ -206,7 +205,7 @@ def bench(
     if as_json:
         print_json(result)
     else:
-        print_benchmark(result, Console())
+        print_benchmark(result, console())
 
 
 def main() -> None:

@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from elic_export.errors import ConfigError
 
-DEPLOY_CONFIGS = Path(__file__).resolve().parents[2] / "deploy_configs"
-"""Of a checkout; a plain install has none, and every command takes a path instead."""
+_INSTALLED = Path(__file__).resolve().parent / "deploy_configs"
+
+DEPLOY_CONFIGS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "deploy_configs"
+"""Of a checkout; an installed wheel has the default configs, thresholds and templates of it."""
 
 TARGETS_NAME = "targets"
 """The templates of compiler inputs in it, and what a bundle has of them."""

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from elic_runtime.console import BAD_INPUT, CHECK_FAILED, describe, fail, one_line_errors, print_json, progress, run_app
+from elic_runtime.console import (
+    BAD_INPUT,
+    CHECK_FAILED,
+    console,
+    describe,
+    fail,
+    one_line_errors,
+    print_json,
+    progress,
+    run_app,
+)
 from elic_runtime.errors import ElicError, ImageError
 
 app = typer.Typer(
@@ -109,7 +118,7 @@ def info(
     if as_json:
         print_json(facts)
     else:
-        show(facts, Console())
+        show(facts, console())
 
 
 @app.command("eval")
@@ -142,7 +151,7 @@ def evaluate(
         psnr_db, bpp = means(results)
         print_json({"images": [asdict(result) for result in results], "mean": {"psnr_db": psnr_db, "bpp": bpp}})
     else:
-        print_results(results, Console())
+        print_results(results, console())
 
 
 @app.command()
@@ -163,7 +172,7 @@ def conformance(
     if as_json:
         print_json([asdict(result) for result in results])
     else:
-        print_settings(results, Console())
+        print_settings(results, console())
     inexact = [result.backend for result in results if result.differs]
     if inexact:
         fail(f"not exact: {', '.join(inexact)}")

@@ -20,7 +20,16 @@ CHECK_FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
+PIPE_WIDTH = 200
+"""Columns where there is no terminal to say: wide enough for every table."""
+
 errors = Console(stderr=True)
+
+
+def console() -> Console:
+    """Where results are printed: a pipe gets whole lines, whatever a terminal would have room for."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,5 +1,8 @@
+import re
+from typing import get_args
+
 import pytest
-from elic_export.config import DEPLOY_CONFIGS, read_config, read_thresholds, with_shape
+from elic_export.config import DEPLOY_CONFIGS, ExportConfig, RewriteName, read_config, read_thresholds, with_shape
 from elic_export.errors import ConfigError
 from elic_runtime.shapes import Extent
 
@@ -103,3 +106,16 @@ def test_a_shape_from_the_command_line_is_checked(config):
     assert str(with_shape(config, 64, 320).shape) == "64x320"
     with pytest.raises(ConfigError, match="multiple of 64"):
         with_shape(config, 64, 100)
+
+
+def test_the_configs_in_the_documentation_are_valid(tmp_path):
+    text = (DEPLOY_CONFIGS.parent / "docs/export.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        (tmp_path / "c.yaml").write_text(example)
+        read_config(tmp_path / "c.yaml", re.match(r"form: (\S+)", example)[1])
+    for name in ExportConfig.model_fields:
+        assert f"{name}:" in text, name
+    for name in get_args(RewriteName):
+        assert f"| `{name}` |" in text
