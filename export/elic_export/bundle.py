@@ -69,8 +69,8 @@ def export_bundle(
     out = out.resolve()
     if out.is_mount() or out == Path.cwd():
         raise ExportError(f"{out}: cannot be replaced as a whole: name a folder in it with --out")
-    if out.exists() and not _is_bundle(out):
-        raise ExportError(f"{out}: exists and is no bundle: choose another --out, or remove it")
+    if out.exists():
+        _check_replaceable(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
@@ -87,13 +87,14 @@ def export_bundle(
     return manifest
 
 
-def _is_bundle(folder: Path) -> bool:
-    """Whether a folder is empty, or holds an exported bundle and nothing besides."""
+def _check_replaceable(folder: Path) -> None:
+    """Raises ExportError unless a folder is empty, or holds an exported bundle and nothing besides."""
+    no_bundle = ExportError(f"{folder}: exists and is no bundle: choose another --out, or remove it")
     if not folder.is_dir():
-        return False
+        raise no_bundle
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if not names:
-        return not any(folder.iterdir())
+    if not names and not any(folder.iterdir()):
+        return
     try:
         manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
         graphs = manifest["subgraphs"].values()
@@ -102,8 +103,14 @@ def _is_bundle(folder: Path) -> bool:
         }
         listed |= set(manifest.get("targets", ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return names <= listed | {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, *REPORT_NAMES}
+        raise no_bundle from None
+    listed |= {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, *REPORT_NAMES}
+    others = sorted(names - listed)
+    if others:
+        raise ExportError(
+            f"{folder}: is no bundle alone: it holds {others[0]}, which no export wrote: move it away, or choose "
+            "another --out"
+        )
 
 
 def _replace(out: Path, partial: Path) -> None:
@@ -180,7 +187,8 @@ def _fill(
 
 
 def _check_renames(graphs: list[Subgraph], config: ExportConfig) -> None:
-    known = {name for graph in graphs for name in (*graph.inputs, *graph.outputs)} | {"features"}
+    known = {name for graph in graphs for name in (*graph.inputs, *graph.outputs)}
+    known |= {"features"} if "split_g_s" in config.rewrites else set()
     unknown = sorted(config.rename.keys() - known)
     if unknown:
         raise ConfigError(f"rename: no graph of this export has a tensor called {unknown[0]}")

@@ -49,7 +49,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON in
 
 
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the bundle.", show_default="build/FORM-HEIGHTxWIDTH")
+    Path | None, typer.Option("--out", help="Folder of the bundle.", show_default="build/, the config's name")
 ]
 ShapeOption = Annotated[
     str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
@@ -250,7 +250,8 @@ def _export(
     chosen = read_config(config or default_config(DEFAULT_CONFIGS[form]), form)
     if shape is not None:
         chosen = with_shape(chosen, *_parse_shape(shape))
-    folder = out or Path("build") / f"{form}-{chosen.shape.max}"
+    named = config or Path(DEFAULT_CONFIGS[form])
+    folder = out or Path("build") / (named.stem if shape is None else f"{form}-{chosen.shape}")
     path = _checkpoint_path(checkpoint)
     if not path.is_file():
         raise ExportError(f"{path}: no such checkpoint")

@@ -83,9 +83,11 @@ class ExportConfig(_Section):
     def _check(self) -> "ExportConfig":
         # Checked in the order of the fields: the first problem is the one that is shown.
         for extent in (self.shape, self.decoder):
-            if extent.max.height * extent.max.width > MAX_EXPORT_PIXELS:
+            # Traced at the smallest, which must be held; the largest is the device's affair.
+            if max(extent.max.height * extent.max.width, extent.min.pixels * self.batch.max) > MAX_EXPORT_PIXELS:
                 raise ValueError(
-                    f"shape {extent.max} has more than {MAX_EXPORT_PIXELS} pixels, which no export here holds"
+                    f"shape {extent.max}, batch {self.batch}: more than {MAX_EXPORT_PIXELS} pixels, "
+                    "which no export here holds"
                 )
         if self.form == "static" and not (self.shape.fixed and self.decoder.fixed):
             raise ValueError("shape: the static form has one; the dynamic form takes a range")
@@ -101,6 +103,13 @@ class ExportConfig(_Section):
             raise ValueError("tensors: fp16 inputs and outputs are of fp16 or mixed precision")
         if len(set(self.rename.values())) < len(self.rename):
             raise ValueError("rename: two tensors get one name")
+        if not self.likelihoods and self.form != "no-entropy":
+            raise ValueError("likelihoods: only the no-entropy form has any")
+        ignored = {"merge_g_a_h_a", "split_g_s"}.intersection(self.rewrites) if self.form == "no-entropy" else ()
+        if ignored:
+            raise ValueError(f"rewrites: {', '.join(sorted(ignored))}: the no-entropy form is one graph")
+        if "split_g_s_after" in self.model_fields_set and "split_g_s" not in self.rewrites:
+            raise ValueError("split_g_s_after: without the rewrite split_g_s, g_s is not cut")
         return self
 
     @property
@@ -121,13 +130,14 @@ class Thresholds(_Section):
     size_difference: how much larger the streams may be than PyTorch's, relative.
     rate_cost, rate_cost_total: how much larger a file may be than one that the checkpoint's
         own means and scales give by the same thresholds: any image, and all together.
-    scatter_bytes: for files smaller than this, rate_cost, rate_cost_total and
-        psnr_difference_db are for a file of this size, and inversely larger for a smaller one: a
+    scatter_bytes: for files smaller than this, rate_cost, rate_cost_total, half_rate_cost,
+        half_psnr_lost_db and psnr_difference_db are for a file of this size, and inversely larger for a smaller one: a
         symbol that rounds the other way counts for more there.
     stream_end_bytes, coding_overhead: how much larger a stream may be than its ideal
         code length: by what its end costs, and by a share of the length.
-    bits_difference: of a no-entropy graph's likelihoods, relative; bits_scatter_bytes: for images
-        that take fewer bytes, inversely larger.
+    bits_difference, correlation_lost: of a no-entropy graph's likelihoods, relative: all bits, and
+        symbol by symbol, 1 less the correlation. bits_scatter_bytes: for images that take fewer
+        bytes, these and psnr_difference_db are inversely larger.
     psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
     from the same y_hat, in steps of 1/255.
     half_rate_cost, half_psnr_lost_db: how much larger a file may be, and how much worse its
@@ -144,6 +154,7 @@ class Thresholds(_Section):
     stream_end_bytes: Limit
     coding_overhead: Limit
     bits_difference: Limit
+    correlation_lost: Limit
     bits_scatter_bytes: Limit = 0
     psnr_difference_db: Limit
     x_hat_steps: Limit
@@ -171,7 +182,9 @@ def read_config(path: Path, form: str) -> ExportConfig:
 def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
     """The same export for one other shape. Raises ConfigError unless both are multiples of 64."""
     try:
-        return ExportConfig.model_validate(config.model_dump() | {"shape": {"height": height, "width": width}})
+        return ExportConfig.model_validate(
+            config.model_dump(exclude_unset=True) | {"shape": {"height": height, "width": width}}
+        )
     except ValidationError as error:
         raise ConfigError(f"--shape {height}x{width}: {_where(error, None)[0]}: {error.errors()[0]['msg']}") from None
 

@@ -15,28 +15,38 @@ TRANSFORMS = ("/g_a/", "/h_a/", "/g_s/")
 
 CONTEXT = ("/h_s/", "/anchors.", "/nonanchors.")
 
+LIKELIHOODS = frozenset({"y_likelihoods", "z_likelihoods"})
+"""Outputs that are in fp32 even where the others are in fp16, which has nothing below 6e-8."""
+
 SINGLE, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
 
-def to_half(graph: onnx.ModelProto, within: tuple[str, ...], *, fp16_tensors: bool) -> onnx.ModelProto:
+def to_half(
+    graph: onnx.ModelProto, within: tuple[str, ...], *, fp16_tensors: bool, in_fp32: frozenset[str]
+) -> onnx.ModelProto:
     """The graph with weights and activations in fp16.
 
     graph: whose activations are all float, as those of a graph without shape arithmetic are.
     within: prefixes of the names of the nodes that it is for; all, if there are none.
-    fp16_tensors: inputs and outputs too; otherwise they stay in fp32 and are cast.
-    Raises ExportError for a weight beyond fp16's largest, 65504.
+    fp16_tensors: inputs and outputs too, but for those named in `in_fp32`; otherwise they stay in fp32 and are cast.
+    Raises ExportError for a weight beyond fp16's largest, 65504, or if there are no such nodes.
     """
-    return _Half(graph, within, HALF if fp16_tensors else SINGLE).run()
+    if within and not any(node.name.startswith(within) for node in graph.graph.node):
+        raise ExportError(f"no node of the graph is in {', '.join(within)}: nothing would be in fp16")
+    return _Half(graph, within, HALF if fp16_tensors else SINGLE, in_fp32).run()
 
 
 class _Half:
-    def __init__(self, graph: onnx.ModelProto, within: tuple[str, ...], boundary: int) -> None:
+    def __init__(self, graph: onnx.ModelProto, within: tuple[str, ...], boundary: int, in_fp32: frozenset[str]) -> None:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(graph)
         self.within = within
-        self.boundary = boundary
+        self.boundaries = {
+            value.name: SINGLE if value.name in in_fp32 else boundary
+            for value in (*graph.graph.input, *graph.graph.output)
+        }
         self.weights = {tensor.name: tensor for tensor in graph.graph.initializer}
-        self.kinds = {value.name: boundary for value in graph.graph.input}
+        self.kinds = {value.name: self.boundaries[value.name] for value in graph.graph.input}
         self.nodes: list[onnx.NodeProto] = []
         self.added: dict[str, onnx.TensorProto] = {}
         self.casts: dict[tuple[str, int], str] = {}
@@ -58,7 +68,7 @@ class _Half:
         graph.node.extend(nodes)
         graph.initializer.extend(tensor for tensor in weights if tensor.name in used)
         for value in (*graph.input, *graph.output):
-            value.type.tensor_type.elem_type = self.boundary
+            value.type.tensor_type.elem_type = self.boundaries[value.name]
         return self.model
 
     def _as(self, name: str, kind: int) -> str:
@@ -86,10 +96,10 @@ class _Half:
 
     def _finish_output(self, name: str) -> None:
         """The node that gives it gives another tensor, which is cast to it."""
-        if self.kinds[name] == self.boundary:
+        if self.kinds[name] == self.boundaries[name]:
             return
         inner = f"{name}_inner"
         for node in self.nodes:
             node.input[:] = [inner if tensor == name else tensor for tensor in node.input]
             node.output[:] = [inner if tensor == name else tensor for tensor in node.output]
-        self.nodes.append(onnx.helper.make_node("Cast", [inner], [name], f"{name}/Cast", to=self.boundary))
+        self.nodes.append(onnx.helper.make_node("Cast", [inner], [name], f"{name}/Cast", to=self.boundaries[name]))

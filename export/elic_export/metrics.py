@@ -55,6 +55,16 @@ class TensorError:
         return float(20 * np.log10(self.high - self.low) - 10 * np.log10(mse)) if mse else 999.0
 
 
+def correlation(expected: Floats, found: Floats) -> float:
+    """How bits of symbols correlate that have these likelihoods: 1 if they are the same, about 0 in another order."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        e, f = (-np.log2(likelihoods.astype(np.float64)).ravel() for likelihoods in (expected, found))
+        if np.array_equal(e, f):
+            return 1.0
+        spread = e.std() * f.std()
+        return float(((e - e.mean()) * (f - f.mean())).mean() / spread) if spread else 0.0
+
+
 def max_steps(a: Image, b: Image) -> int:
     """Largest difference of two uint8 pictures, in steps of 1/255."""
     return int(np.abs(a.astype(np.int16) - b).max())

@@ -30,7 +30,7 @@ from elic_export.config import Thresholds
 from elic_export.deployment import Deployment, fingerprint
 from elic_export.emulation import emulated_half
 from elic_export.errors import ExportError
-from elic_export.metrics import TensorError, code_length, max_steps
+from elic_export.metrics import TensorError, code_length, correlation, max_steps
 from elic_export.reference import PassReference, TileReference, WalkReference, record_end_to_end, record_tile
 from elic_export.verdicts import (
     BackendResult,
@@ -46,6 +46,9 @@ from elic_export.verdicts import (
 )
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
+
+Errors = dict[tuple[str, str], TensorError]
+"""By subgraph and tensor."""
 
 
 def measure_parity(
@@ -70,11 +73,13 @@ def measure_parity(
             f"{bundle.folder}: this model quantizes to other integers than those exported: export it again"
         )
     if manifest.form == "no-entropy":
-        end_to_end = _measure_end_to_end(deployment, bundle, images, progress)
-        return _report(bundle, deployment, judge_end_to_end(thresholds, end_to_end), [], end_to_end=end_to_end)
+        errors: Errors = {}
+        end_to_end = _measure_end_to_end(deployment, bundle, images, errors, progress)
+        findings = judge_end_to_end(thresholds, end_to_end)
+        return _report(bundle, deployment, findings, _subgraph_results(errors), end_to_end=end_to_end)
     parity = _Parity(model, deployment, bundle)
     results = [parity.image(path) for path in progress(images)]
-    subgraphs = parity.subgraph_results()
+    subgraphs = _subgraph_results(parity.errors)
     passes = list(parity.passes.values())
     findings = judge(thresholds, subgraphs, passes, results, parity.streams_differing, parity.exactness)
     return _report(
@@ -127,7 +132,7 @@ class _Parity:
         self.tables = bundle.tables()
         self.compressai = make_coder("compressai")
         self.constriction = make_coder("constriction")
-        self.errors: dict[tuple[str, str], TensorError] = {}
+        self.errors: Errors = {}
         self.passes: dict[tuple[int, int], PassResult] = {}
         self.backends = backends(bundle, deployment) if self.manifest.arithmetic == "exact" else {}
         self.exactness = [BackendResult(backend=name) for name in self.backends]
@@ -151,19 +156,6 @@ class _Parity:
                 self._exactness(result, tile.walk)
             x_hats.append(outputs["g_s"]["x_hat"])
         return self._end_to_end(path.name, image, grid, tiles, x_hats)
-
-    def subgraph_results(self) -> list[SubgraphResult]:
-        return [
-            SubgraphResult(
-                subgraph=subgraph,
-                tensor=tensor,
-                max_abs_error=error.max_abs,
-                relative_error=error.relative,
-                cosine=error.cosine,
-                psnr_db=error.psnr_db,
-            )
-            for (subgraph, tensor), error in self.errors.items()
-        ]
 
     def _graphs(self, tile: TileReference) -> dict[str, Arrays]:
         """Question 1: every subgraph on PyTorch's inputs, as many times as it takes at once."""
@@ -283,6 +275,20 @@ def _picture(grid: TileGrid, x_hats: list[NDArray[np.float32]]) -> Image:
     return grid.join(to_image(x_hat[0]) for x_hat in x_hats)
 
 
+def _subgraph_results(errors: Errors) -> list[SubgraphResult]:
+    return [
+        SubgraphResult(
+            subgraph=subgraph,
+            tensor=tensor,
+            max_abs_error=error.max_abs,
+            relative_error=error.relative,
+            cosine=error.cosine,
+            psnr_db=error.psnr_db,
+        )
+        for (subgraph, tensor), error in errors.items()
+    ]
+
+
 def _report(
     bundle: Bundle, deployment: Deployment, findings: list[Finding], subgraphs: list[SubgraphResult], **results: Any
 ) -> Report:
@@ -304,9 +310,9 @@ def _report(
 
 
 def _measure_end_to_end(
-    deployment: Deployment, bundle: Bundle, images: list[Path], progress: Progress
+    deployment: Deployment, bundle: Bundle, images: list[Path], errors: Errors, progress: Progress
 ) -> list[EndToEndResult]:
-    """The graph `no_entropy` on each image, in tiles where it must be."""
+    """The graph `no_entropy` on each image, in tiles where it must be; adds to `errors`."""
     run = load_runner(bundle, onnxruntime_factory(), "no_entropy", finite=False)
     manifest = bundle.manifest
     results = []
@@ -319,6 +325,9 @@ def _measure_end_to_end(
             expected.append(record_end_to_end(deployment, torch.from_numpy(x)))
             outputs = run({"input": np.repeat(x, manifest.batch.min, axis=0)})
             found.append({name: value[:1] for name, value in outputs.items()})
+            for name, value in outputs.items():
+                reference = np.repeat(expected[-1][name], manifest.batch.min, axis=0)
+                errors.setdefault(("no_entropy", name), TensorError()).add(reference, value)
         pictures = [_picture(grid, [tile["x_hat"] for tile in tiles]) for tiles in (expected, found)]
         pixels = grid.height * grid.width
         results.append(
@@ -331,6 +340,10 @@ def _measure_end_to_end(
                 graph_steps=max_steps(*pictures),
                 torch_bpp=_bits(expected) / pixels,
                 graph_bpp=_bits(found) / pixels if len(found[0]) > 1 else None,
+                correlation=min(
+                    (correlation(e[n], f[n]) for e, f in zip(expected, found, strict=True) for n in f if n != "x_hat"),
+                    default=1,
+                ),
                 smallest_likelihood=min(
                     (float(v.min()) for t in found for n, v in t.items() if n != "x_hat"), default=1
                 ),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elic_export.deployment import Deployment
-from elic_export.reshapes import space_to_depth
+from elic_export.reshapes import corners
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -155,10 +155,10 @@ def record_tile(model: ELIC, deployment: Deployment, x: Tensor, cut_after: str |
 
 def _features(model: ELIC, y_hat: Tensor, cut_after: str) -> Tensor:
     """g_s up to the layer of a node like `/9/Add`: nothing else of it can be cut."""
-    layer = int(cut_after.strip("/").split("/")[0])
+    layer = int(cut_after.split("/")[1])
     features: Tensor = model.g_s[: layer + 1](y_hat)
     if cut_after.endswith("/Conv"):  # of a transposed convolution that became Conv and DepthToSpace
-        features = space_to_depth(features)
+        features = torch.cat(corners(features), dim=1)
     return features
 
 

@@ -22,12 +22,17 @@ def pack(full: Tensor, parity: int) -> Tensor:
 def halves(full: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Even and odd rows of the positions whose row + column is even, and of the others: [B, C, H/2, W/2] each.
 
-    By SpaceToDepth: strided slices run on the CPU beside an NPU, and RKNN takes two of
-    them for a network's "focus" layer, which they are not.
+    Not by strided slices: beside an NPU they run on the CPU, and RKNN takes two of them
+    for a network's "focus" layer, which they are not.
     """
-    corners: tuple[Tensor, ...] = _SpaceToDepth.apply(full).chunk(4, dim=1)
-    upper_left, upper_right, lower_left, lower_right = corners
+    upper_left, upper_right, lower_left, lower_right = corners(full)
     return (upper_left, lower_right), (upper_right, lower_left)
+
+
+def corners(full: Tensor) -> tuple[Tensor, ...]:
+    """Upper left, upper right, lower left and lower right of each 2x2 block: 4 x [B, C, H/2, W/2]."""
+    found: tuple[Tensor, ...] = _Corners.apply(full)
+    return found
 
 
 def interleave_rows(even: Tensor, odd: Tensor) -> Tensor:
@@ -52,12 +57,6 @@ def depth_to_space(x: Tensor) -> Tensor:
     """
     full: Tensor = _DepthToSpace.apply(x)
     return full
-
-
-def space_to_depth(x: Tensor) -> Tensor:
-    """The inverse: [B, C, 2H, 2W] -> [B, 4 C, H, W]."""
-    corners: Tensor = _SpaceToDepth.apply(x)
-    return corners
 
 
 def pad_rows(x: Tensor, top: int, bottom: int, sides: int) -> Tensor:
@@ -104,19 +103,47 @@ class _InterleaveRows(torch.autograd.Function):
         return rows
 
 
-class _SpaceToDepth(torch.autograd.Function):
+class _Corners(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
-        b, c, h, w = x.shape
-        corners = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4)  # [B, row, column, C, H/2, W/2]
-        return corners.reshape(b, 4 * c, h // 2, w // 2)
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG004 - torch's signature
+        return tuple(x[:, :, row::2, column::2].contiguous() for row in (0, 1) for column in (0, 1))
 
     @staticmethod
     def symbolic(g: Any, x: Any) -> Any:
-        corners = g.op("SpaceToDepth", x, blocksize_i=2)
         b, c, h, w = _known_sizes(x)
-        _set_sizes(corners, x, b, c and 4 * c, h and h // 2, w and w // 2)
-        return corners
+        if None not in (b, c, h, w):
+            blocks = g.op("SpaceToDepth", x, blocksize_i=2)
+            found = [
+                symbolic_helper._slice_helper(g, blocks, axes=[1], starts=[i * c], ends=[(i + 1) * c])  # type: ignore[operator]
+                for i in range(4)
+            ]
+        else:
+            # IREE 3.13 has no SpaceToDepth of open sizes: columns apart, then, turned, rows.
+            left, right = _every_other(g, x)
+            upper_left, lower_left = map(_Turn(g), _every_other(g, _Turn(g)(left)))
+            upper_right, lower_right = map(_Turn(g), _every_other(g, _Turn(g)(right)))
+            found = [upper_left, upper_right, lower_left, lower_right]
+        for corner in found:
+            _set_sizes(corner, x, b, c, h and h // 2, w and w // 2)
+        return tuple(found)
+
+
+class _Turn:
+    """Rows and columns of a value that is being exported change places."""
+
+    def __init__(self, g: Any) -> None:
+        self.g = g
+
+    def __call__(self, x: Any) -> Any:
+        return self.g.op("Transpose", x, perm_i=[0, 1, 3, 2])
+
+
+def _every_other(g: Any, x: Any) -> list[Any]:
+    """Even and odd columns, 2 x [B, C, H, W/2], of a value that is being exported."""
+    pairs = g.op("Reshape", x, g.op("Constant", value_t=torch.tensor([0, 0, 0, -1, 2])))
+    equal = {"num_outputs_i": 2} if g.opset >= 18 else {}
+    halves_of_pairs = g.op("Split", pairs, axis_i=4, outputs=2, **equal)
+    return [symbolic_helper._squeeze_helper(g, half, [4]) for half in halves_of_pairs]
 
 
 class _DepthToSpace(torch.autograd.Function):

@@ -104,7 +104,10 @@ class EndToEndResult(_Part):
     """One image through `no_entropy`.
 
     torch_*: of the same model in PyTorch, bpp by CompressAI's likelihoods; graph_*: of the graph.
-    graph_bpp: None if it was exported without likelihoods. graph_steps: between the two pictures, in steps of 1/255.
+    graph_bpp: None if it was exported without likelihoods.
+    correlation: of both sides' bits, symbol by symbol, where it is least: their sum alone
+    would not tell that they are in another order.
+    graph_steps: between the two pictures, in steps of 1/255.
     """
 
     image: str
@@ -115,6 +118,7 @@ class EndToEndResult(_Part):
     graph_steps: int
     torch_bpp: float
     graph_bpp: float | None
+    correlation: float
     smallest_likelihood: float
 
 
@@ -204,13 +208,24 @@ def judge(
 
 def _of_half(limits: Thresholds, images: list[ImageResult]) -> list[Finding]:
     """What rounding to fp16 costs, where it is emulated."""
-    sizes = {i.image: i.half_file_bytes / i.file_bytes - 1 for i in images if i.half_file_bytes is not None}
-    lost = {i.image: i.file_psnr_db - i.half_psnr_db for i in images if i.half_psnr_db is not None}
-    if not sizes:
+    emulated = [i for i in images if i.half_file_bytes is not None and i.half_psnr_db is not None]
+    if not emulated:
         return []
     return [
-        _worst("fp16, emulated: size over fp32's", limits.half_rate_cost, sizes),
-        _worst("fp16, emulated: PSNR lost, dB", limits.half_psnr_lost_db, lost),
+        _of_images(
+            "fp16, emulated: size over fp32's",
+            limits,
+            limits.half_rate_cost,
+            emulated,
+            lambda i: (i.half_file_bytes or 0) / i.file_bytes - 1,
+        ),
+        _of_images(
+            "fp16, emulated: PSNR lost, dB",
+            limits,
+            limits.half_psnr_lost_db,
+            emulated,
+            lambda i: i.file_psnr_db - (i.half_psnr_db or 0),
+        ),
     ]
 
 
@@ -219,15 +234,18 @@ def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[F
     rated = [i for i in images if i.graph_bpp is not None]
     lowest = min(images, key=lambda i: -_nan_last(-i.smallest_likelihood))
     findings = [
-        _worst(
+        _rate(
             "pictures: PSNR off PyTorch's, dB",
+            limits,
             limits.psnr_difference_db,
-            {i.image: abs(i.graph_psnr_db - i.torch_psnr_db) for i in images},
+            images,
+            lambda i: abs(i.graph_psnr_db - i.torch_psnr_db),
         )
     ]
     if rated:
         findings += [
-            _rate(limits, rated),
+            _rate("rate: bits off PyTorch's", limits, limits.bits_difference, rated, _bits_off),
+            _rate("rate: correlation off 1", limits, limits.correlation_lost, rated, lambda i: 1 - i.correlation),
             _finding(
                 "likelihoods: 1e-9 less the smallest", 0, LIKELIHOOD_BOUND - lowest.smallest_likelihood, lowest.image
             ),
@@ -235,17 +253,24 @@ def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[F
     return findings
 
 
-def _rate(limits: Thresholds, images: list[EndToEndResult]) -> Finding:
-    """The image whose rate is furthest off for its size: one symbol weighs more in a small one."""
+def _bits_off(i: EndToEndResult) -> float:
+    return abs((i.graph_bpp or 0) / i.torch_bpp - 1)
 
-    def off(i: EndToEndResult) -> float:
-        return abs((i.graph_bpp or 0) / i.torch_bpp - 1)
+
+def _rate(
+    question: str,
+    limits: Thresholds,
+    threshold: float,
+    images: list[EndToEndResult],
+    measure: Callable[[EndToEndResult], float],
+) -> Finding:
+    """The image that is furthest off for its size: one symbol that rounds otherwise weighs more in a small one."""
 
     def accepted(i: EndToEndResult) -> float:
-        return limits.bits_difference * max(1.0, limits.bits_scatter_bytes * 8 / (i.torch_bpp * i.width * i.height))
+        return threshold * max(1.0, limits.bits_scatter_bytes * 8 / (i.torch_bpp * i.width * i.height))
 
-    worst = max(images, key=lambda i: _nan_last(off(i) - accepted(i)))
-    return _finding("rate: bits off PyTorch's", accepted(worst), off(worst), worst.image)
+    worst = max(images, key=lambda i: _nan_last(measure(i) - accepted(i)))
+    return _finding(question, accepted(worst), measure(worst), worst.image)
 
 
 def _of_backends(exactness: list[BackendResult]) -> Finding:

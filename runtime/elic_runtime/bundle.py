@@ -21,9 +21,12 @@ class Bundle:
         self.manifest: Manifest = read_manifest(folder)
 
     def has(self, subgraph: str) -> bool:
-        """Whether a subgraph is listed and its file is here: halves of a bundle ship separately."""
+        """Whether a subgraph is listed and its files are here: halves of a bundle ship separately."""
         info = self.manifest.subgraphs.get(subgraph)
-        return info is not None and (self.folder / info.file).is_file()
+        if info is None:
+            return False
+        files = (info, info.external_data) if info.external_data else (info,)
+        return all((self.folder / part.file).is_file() for part in files)
 
     def graph_path(self, subgraph: str) -> Path:
         """The checked file of a subgraph. Raises BundleError if it is absent or was changed."""

@@ -108,7 +108,7 @@ class Codec:
         coded: list[CodedTile] = []
         for tiles in groups(grid.cut(image), self._manifest.batch.min):
             x = self._fill(np.concatenate([to_input(tile) for tile in tiles]))
-            coded += self._encode_tiles(*self._analyse(x))[: len(tiles)]
+            coded += self._encode_tiles(*self._analyse(x), len(tiles))
         return serialize(Container(self._coder.name, self._manifest.arithmetic, self._fingerprint, grid, tuple(coded)))
 
     def decompress(self, data: bytes) -> Image:
@@ -152,8 +152,8 @@ class Codec:
         if n_slices != len(self._manifest.model.groups):
             raise WrongBundleError("written with another number of slices than this bundle has")
 
-    def _encode_tiles(self, y: Floats, z: Floats) -> list[CodedTile]:
-        """y [B, M, H/16, W/16] and z [B, N, H/64, W/64] -> one tile of each."""
+    def _encode_tiles(self, y: Floats, z: Floats, count: int) -> list[CodedTile]:
+        """y [B, M, H/16, W/16] and z [B, N, H/64, W/64] -> the first `count` tiles; the others fill the group."""
         model = self._manifest.model
         z_symbols = _round(z - self._medians)
         y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
@@ -165,7 +165,7 @@ class Codec:
             return symbols
 
         self._context.walk(*self._latent_parameters(z_symbols), code)
-        return [self._encode_tile(z_symbols[b], [(s[b], i[b]) for s, i in passes]) for b in range(len(y))]
+        return [self._encode_tile(z_symbols[b], [(s[b], i[b]) for s, i in passes]) for b in range(count)]
 
     def _encode_tile(self, z_symbols: Symbols, passes: Sequence[tuple[Symbols, Indexes]]) -> CodedTile:
         z = self._encode_section([(z_symbols, _z_indexes(z_symbols.shape))], self._tables.z)

@@ -1,8 +1,7 @@
 """Does a backend compute an exact bundle's integers? Asked of a known input, before anything is coded.
 
 The input is a few symbols of z and y, repeated to the smallest shape that the decoder
-takes. h_s and the
-context subgraphs run over it as they do over an image; the digest of each one's
+takes. h_s and the context subgraphs run over it as they do over an image; the digest of each one's
 outputs must be the manifest's, which the exporter made in float64.
 """
 
@@ -95,7 +94,7 @@ def trace(
     medians: NDArray[np.float32],
     runners: Mapping[str, Runner],
 ) -> Trace:
-    """Run h_s and the context subgraphs over known symbols, `batch` times the same.
+    """Run h_s and the context subgraphs over known symbols, in `batch` images.
 
     medians: float32 [N]. runners: by subgraph.
     """
@@ -153,6 +152,7 @@ def write_patches(path: Path, patches: Patches) -> None:
 
 
 def _repeat(patch: NDArray[np.int8], batch: int, height: int, width: int) -> Floats:
-    """[C, h, w] -> float32 [batch, C, height, width]"""
-    rows, columns = np.arange(height) % patch.shape[1], np.arange(width) % patch.shape[2]
-    return np.repeat(patch[:, rows][:, :, columns][None].astype(np.float32), batch, axis=0)
+    """[C, h, w] -> float32 [batch, C, height, width], the images one row apart."""
+    columns = np.arange(width) % patch.shape[2]
+    images = [patch[:, (np.arange(height) + b) % patch.shape[1]][:, :, columns] for b in range(batch)]
+    return np.stack(images).astype(np.float32)

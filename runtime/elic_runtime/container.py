@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 from elic_runtime.coders import CODER_NAMES, CODERS
 from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
 from elic_runtime.manifest import MAX_SLICES
-from elic_runtime.shapes import DOWNSAMPLING
+from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
 from elic_runtime.tiles import TileGrid
 
 MAGIC = b"ELIC"
 VERSION = 1
 SUFFIX = ".elic"
 FINGERPRINT_BYTES = 8
-
-MAX_PIXELS = 1 << 27
-"""Default cap on an image's pixels, and cap on a tile's: 16384 x 8192, 403 MB decoded."""
 
 ARITHMETIC = {"float": 0, "exact": 1}
 _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}

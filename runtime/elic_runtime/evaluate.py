@@ -70,8 +70,9 @@ def psnr(expected: Image, found: Image) -> float:
 
 
 def bits(likelihoods: NDArray[np.float32]) -> float:
-    """Ideal code length of symbols of these likelihoods."""
-    return -float(np.log2(likelihoods.astype(np.float64)).sum())
+    """Ideal code length of symbols of these likelihoods; infinite if one is 0."""
+    with np.errstate(divide="ignore"):
+        return -float(np.log2(likelihoods.astype(np.float64)).sum())
 
 
 def _result(path: Path, code: Callable[[Image], Coded]) -> EvalResult:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from elic_runtime.bundle import Bundle
@@ -77,7 +78,10 @@ def bundle_facts(folder: Path) -> Facts:
 
 def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
     """`bytes` is None where the file is absent: halves of a bundle ship separately."""
-    size = bundle.graph_path(name).stat().st_size if bundle.has(name) else None
+    size = None
+    if bundle.has(name):
+        size = bundle.graph_path(name).stat().st_size
+        size += (bundle.folder / info.external_data.file).stat().st_size if info.external_data else 0
     return {
         "subgraph": name,
         "bytes": size,
@@ -108,7 +112,7 @@ def print_bundle(facts: Facts, console: Console) -> None:
     table = _table(subgraph="left", MB="right", inputs="left", outputs="left")
     for graph in facts["subgraphs"]:
         size = "absent" if graph["bytes"] is None else f"{graph['bytes'] / 1e6:.1f}"
-        table.add_row(graph["subgraph"], size, _tensors(graph["inputs"]), _tensors(graph["outputs"]))
+        table.add_row(escape(graph["subgraph"]), size, _tensors(graph["inputs"]), _tensors(graph["outputs"]))
     console.print(table)
 
 
@@ -119,7 +123,7 @@ def _extents(facts: Facts) -> str:
 
 def _tensors(tensors: list[Facts]) -> str:
     """One a line: x 1x3x512x512, or x 1x3x(512..1280)x(512..1280)"""
-    return "\n".join(f"{t['name']} {_shape(t)}" for t in tensors)
+    return "\n".join(escape(f"{t['name']} {_shape(t)}") for t in tensors)
 
 
 def _shape(tensor: Facts) -> str:

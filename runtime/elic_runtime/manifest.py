@@ -10,14 +10,17 @@ from elic_runtime.errors import BundleError
 from elic_runtime.shapes import (
     DOWNSAMPLING,
     LATENT_STRIDE,
+    MAX_PIXELS,
     Batch,
     Dim,
     Extent,
     Record,
+    Shape,
     dimensions,
     fix,
     fixed_sizes,
     is_symbol,
+    resolve,
 )
 
 MANIFEST_NAME = "manifest.json"
@@ -60,6 +63,8 @@ class ModelInfo(Record):
             raise ValueError("context_slices does not list every slice")
         if any(not 0 <= i < k for k, read in enumerate(self.context_slices) for i in read):
             raise ValueError("context_slices names a slice that is not decoded yet")
+        if any(len(set(read)) < len(read) for read in self.context_slices):
+            raise ValueError("context_slices names a slice twice")
         return self
 
 
@@ -128,7 +133,7 @@ class SubgraphInfo(FileInfo):
     outputs: tuple[TensorInfo, ...]
     operators: dict[str, int]
     external_data: FileInfo | None = None
-    cut_after: str | None = None
+    cut_after: Annotated[str, Field(pattern=r"^/\d{1,2}/")] | None = None
 
 
 class ConformanceInfo(FileInfo):
@@ -140,6 +145,16 @@ class ConformanceInfo(FileInfo):
     digests: dict[str, Digest]
 
 
+_INPUTS = {
+    "g_a": frozenset({"x"}),
+    "h_a": frozenset({"y"}),
+    "g_a_h_a": frozenset({"x"}),
+    "h_s": frozenset({"z_hat"}),
+    "g_s": frozenset({"y_hat"}),
+    "g_s_0": frozenset({"y_hat"}),
+    "g_s_1": frozenset({"features"}),
+    "no_entropy": frozenset({"input"}),
+}
 _OUTPUTS = {
     "g_a": frozenset({"y"}),
     "h_a": frozenset({"z"}),
@@ -150,6 +165,7 @@ _OUTPUTS = {
     "g_s_1": frozenset({"x_hat"}),
     "no_entropy": frozenset({"x_hat"}),
 }
+_MAY_GIVE = {"no_entropy": frozenset({"y_likelihoods", "z_likelihoods"})}
 
 ENCODER_ONLY = frozenset({"g_a", "h_a", "g_a_h_a", "no_entropy"})
 """Subgraphs of the encoder's extent; the others run in the decoder too."""
@@ -193,26 +209,52 @@ class Manifest(Record):
     def _check(self) -> "Manifest":
         if (self.arithmetic == "exact" and self.form != "no-entropy") != (self.conformance is not None):
             raise ValueError("conformance digests are what a codec's bundle of exact arithmetic has, and no other")
-        if self.encoder.max.height > self.decoder.max.height or self.encoder.max.width > self.decoder.max.width:
-            raise ValueError(f"the encoder's shapes {self.encoder} are larger than the decoder's {self.decoder}")
+        for extent in (self.encoder, self.decoder):
+            if extent.min.pixels * self.batch.min > MAX_PIXELS:
+                raise ValueError(f"images of {extent.min} at least, {self.batch.min} at once, are beyond the limit")
+        ends = (self.encoder.min, self.encoder.max)
+        if not all(self.decoder.holds(shape.height, shape.width) for shape in ends):
+            raise ValueError(f"the encoder's shapes {self.encoder} are not within the decoder's {self.decoder}")
         for name, info in self.subgraphs.items():
-            absent = self._outputs(name) - {tensor.role for tensor in info.outputs}
-            if absent:
-                raise ValueError(f"{name}: gives no {', '.join(sorted(absent))}")
-            shapes = self._shapes(name)
+            self._check_roles(name, info)
+            shapes, extent = self._shapes(name), self.extent(name)
             for tensor in (*info.inputs, *info.outputs):
                 if tensor.shape != shapes.get(tensor.role, tensor.shape):
                     raise ValueError(
                         f"{name}: {tensor.name} is not {list(shapes[tensor.role])}, as model and shape want"
                     )
+                ranges = [resolve(tensor.shape, *at) for at in self._range(extent)]
+                if ranges != [tensor.smallest, tensor.largest]:
+                    raise ValueError(f"{name}: {tensor.name} has not the range {ranges[0]} to {ranges[1]}")
         return self
 
-    @staticmethod
-    def _outputs(subgraph: str) -> frozenset[str]:
-        """What a codec takes from a subgraph that it knows."""
-        if subgraph.startswith("context_"):
-            return frozenset({"means", "scales"} | ({"support"} if subgraph.endswith("_anchor") else set()))
-        return _OUTPUTS.get(subgraph, frozenset())
+    def _range(self, extent: Extent) -> list[tuple[int, Shape]]:
+        return [(self.batch.min, extent.min), (self.batch.max, extent.max)]
+
+    def _check_roles(self, name: str, info: SubgraphInfo) -> None:
+        """A codec gives each subgraph what it takes, and takes what it gives, by name."""
+        inputs, outputs = self._roles(name)
+        taken = [tensor.role for tensor in info.inputs]
+        given = {tensor.role for tensor in info.outputs}
+        absent = outputs - given
+        if absent:
+            raise ValueError(f"{name}: gives no {', '.join(sorted(absent))}")
+        if given - outputs - _MAY_GIVE.get(name, frozenset()):
+            raise ValueError(f"{name}: gives {', '.join(sorted(given - outputs))}, which nothing takes")
+        if set(taken) != inputs or len(taken) != len(inputs):
+            raise ValueError(f"{name}: does not take {', '.join(sorted(inputs))}")
+
+    def _roles(self, subgraph: str) -> tuple[frozenset[str], frozenset[str]]:
+        """What a subgraph takes and gives at least."""
+        found = re.fullmatch(r"context_(\d{1,2})_(anchor|nonanchor)", subgraph)
+        if found and int(found[1]) < len(self.model.groups):
+            if found[2] == "nonanchor":
+                return frozenset({"y_hat_anchor", "support"}), frozenset({"means", "scales"})
+            decoded = {f"y_hat_{i}" for i in self.model.context_slices[int(found[1])]}
+            return frozenset({"latent_means", "latent_scales"} | decoded), frozenset({"means", "scales", "support"})
+        if subgraph not in _INPUTS:
+            raise ValueError(f"{subgraph!r} is no subgraph of this model")
+        return _INPUTS[subgraph], _OUTPUTS[subgraph]
 
     def extent(self, subgraph: str) -> Extent:
         """The shapes of x that a subgraph takes."""

@@ -19,6 +19,9 @@ LATENT_STRIDE = 16
 
 MAX_BATCH = 1024
 
+MAX_PIXELS = 1 << 27
+"""Default cap on an image's pixels, and cap on a tile's: 16384 x 8192, 403 MB decoded."""
+
 Dim = int | str
 
 _SYMBOL = re.compile(r"(batch|height|width)(?:_([1-9]\d{0,4}))?")
@@ -35,6 +38,11 @@ class Shape(Record):
 
     height: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
     width: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
+
+    @property
+    def pixels(self) -> int:
+        """How many it has."""
+        return self.height * self.width
 
     def __str__(self) -> str:
         return f"{self.height}x{self.width}"

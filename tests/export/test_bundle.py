@@ -156,6 +156,16 @@ def test_other_folders_are_not_replaced(checkpoint, deployment, config, bundle_p
         export_bundle(checkpoint, deployment, config, tmp_path / "thesis.txt")
 
 
+def test_what_a_compiler_made_is_not_thrown_away(checkpoint, deployment, config, bundle_path, tmp_path):
+    copied = shutil.copytree(bundle_path, tmp_path / "bundle")
+    engine = copied / "targets/trtexec/engines/g_s.engine"
+    engine.parent.mkdir()
+    engine.write_bytes(b"hours of work")
+    with pytest.raises(ExportError, match=r"it holds targets/trtexec/engines/g_s\.engine, which no export wrote"):
+        export_bundle(checkpoint, deployment, config, copied)
+    assert engine.read_bytes() == b"hours of work"
+
+
 def test_an_earlier_bundle_is_replaced(checkpoint, deployment, config, bundle_path, tmp_path):
     shutil.copytree(bundle_path, tmp_path / "bundle")
     (tmp_path / "bundle/parity.json").write_text("{}")

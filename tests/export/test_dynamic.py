@@ -3,7 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from elic_export.config import DEPLOY_CONFIGS, read_thresholds
+from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.export import export_graph, sample_shapes
+from elic_export.graphs import declare
 from elic_export.operators import STATIC_FORBIDDEN
 from elic_export.parity import measure_parity
 from elic_runtime import Codec, WrongBundleError
@@ -112,3 +114,24 @@ def test_the_halves_of_g_s_decode_without_it(dynamic_path, dynamic, cat, tmp_pat
     data = dynamic.compress(cat[:100, :200])
     halves = Codec.load(copy, encode=False).decompress(data)
     assert np.abs(halves.astype(int) - dynamic.decompress(data)).max() <= 1
+
+
+@pytest.mark.parametrize("low", [(64, 64), (128, 192)])
+def test_one_open_side_and_a_range_that_begins_anywhere(checkpoint, float_deployment, tmp_path, low):
+    """Checked at a shape that is not the traced one, in every dimension that is open and no other."""
+    height, width = low
+    for name, high in {"tall": (320, width), "wide": (height, 320)}.items():
+        config = ExportConfig.model_validate(
+            {
+                "form": "dynamic",
+                "shape": {"min": {"height": height, "width": width}, "max": {"height": high[0], "width": high[1]}},
+                "arithmetic": "float",
+            }
+        )
+        shapes = [shape for shape, _ in sample_shapes(config, config.shape)]
+        assert (shapes[0].height != shapes[1].height) == (name == "tall")
+        assert (shapes[0].width != shapes[1].width) == (name == "wide")
+        graph = next(g for g in declare(float_deployment.model.spec, config) if g.name == "context_1_anchor")
+        (exported,) = export_graph(graph, float_deployment, config, config.shape)
+        dims = {d.dim_param for d in exported.graph.graph.input[0].type.tensor_type.shape.dim} - {""}
+        assert dims == ({"height_16"} if name == "tall" else {"width_16"})

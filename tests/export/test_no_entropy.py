@@ -1,6 +1,7 @@
 """The end-to-end graph against PyTorch, and `elic eval` on it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from elic_export.bundle import export_bundle
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.cut import rename_tensors
 from elic_export.operators import STATIC_FORBIDDEN
 from elic_export.parity import measure_parity
 from elic_runtime import BundleError
@@ -16,6 +18,7 @@ from elic_runtime.bundle import Bundle
 from elic_runtime.cli import app
 from elic_runtime.codec import Codec, to_input
 from elic_runtime.evaluate import bits, evaluate, means
+from elic_runtime.files import sha256_file
 from elic_runtime.images import write_image
 from elic_runtime.runners import load_runner, onnxruntime_factory
 from typer.testing import CliRunner
@@ -65,8 +68,30 @@ def test_parity_of_a_dynamic_graph(checkpoint, float_deployment, no_entropy_path
     assert {f.question for f in report.findings} == {
         "pictures: PSNR off PyTorch's, dB",
         "rate: bits off PyTorch's",
+        "rate: correlation off 1",
         "likelihoods: 1e-9 less the smallest",
     }
+
+
+def test_likelihoods_in_another_place_fail(checkpoint, float_deployment, no_entropy_path, photos_of_cats, tmp_path):
+    """Their sum is the same, and so is the picture."""
+    copied = shutil.copytree(no_entropy_path, tmp_path / "turned")
+    graph = onnx.load(copied / "no_entropy.onnx")
+    rename_tensors(graph, {"y_likelihoods": "before"})
+    graph.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array([value]), name)
+        for name, value in {"starts": -1, "ends": -(2**31), "axes": 1, "steps": -1}.items()
+    )
+    turn = onnx.helper.make_node("Slice", ["before", "starts", "ends", "axes", "steps"], ["y_likelihoods"], "turn")
+    graph.graph.node.append(turn)
+    graph.graph.output[1].name = "y_likelihoods"
+    onnx.save(graph, copied / "no_entropy.onnx")
+    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest["subgraphs"]["no_entropy"]["sha256"] = sha256_file(copied / "no_entropy.onnx")
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    images = [photos_of_cats / "whole.png"]
+    report = measure_parity(checkpoint.model, float_deployment, Bundle(copied), images, LIMITS)
+    assert [f.question for f in report.findings if not f.passed] == ["rate: correlation off 1"]
 
 
 def test_the_graph_holds_nothing_that_npu_compilers_refuse(no_entropy_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -302,6 +303,47 @@ def test_a_subgraph_without_the_outputs_that_are_needed_is_refused(copy, name):
     (copy / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match=f"{name}: gives no"):
         Codec.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m["subgraphs"]["g_a_h_a"]["inputs"][0].update(renamed="foo"), "g_a_h_a: does not take x"),
+        (lambda m: m["model"]["context_slices"].__setitem__(4, [0]), "context_4_anchor: does not take"),
+        (lambda m: m["model"]["context_slices"].__setitem__(4, [0, 0]), "names a slice twice"),
+        (lambda m: m["subgraphs"].update(foo=m["subgraphs"]["g_s"]), "'foo' is no subgraph of this model"),
+        (lambda m: m["subgraphs"]["h_s"]["outputs"][0].update(min_shape=[1], max_shape=[1]), "a range is what"),
+        (lambda m: m.update(batch={"min": 2, "max": 4}), "is not"),
+        (lambda m: m["encoder"]["min"].update(height=64), r"is not|not within"),
+        (lambda m: m["subgraphs"]["g_s"].update(cut_after="foo"), "cut_after"),
+    ],
+)
+def test_manifests_that_disagree_with_themselves_are_refused(copy, change, message):
+    content = json.loads((copy / "manifest.json").read_text())
+    change(content)
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=message):
+        Codec.load(copy)
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_shapes_that_no_memory_holds_are_refused(dynamic_path, tmp_path, side):
+    copied = shutil.copytree(dynamic_path, tmp_path / "bundle")
+    content = json.loads((copied / "manifest.json").read_text())
+    content[side] = {"min": {"height": 65472, "width": 65472}, "max": {"height": 65536, "width": 65536}}
+    (copied / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="are beyond the limit"):
+        Codec.load(copied)
+
+
+def test_a_range_that_is_not_the_manifests_is_refused(dynamic_path, tmp_path):
+    copied = shutil.copytree(dynamic_path, tmp_path / "bundle")
+    for shape in ([1, 3, 64, 128], [1], [1, 3, 64, 64, 64]):
+        content = json.loads((dynamic_path / "manifest.json").read_text())
+        content["subgraphs"]["g_a"]["inputs"][0]["min_shape"] = shape
+        (copied / "manifest.json").write_text(json.dumps(content))
+        with pytest.raises(BundleError, match="g_a: x has not the range"):
+            Codec.load(copied)
 
 
 def test_a_graph_in_the_place_of_another_is_refused(copy):
