@@ -159,7 +159,7 @@ def test_other_folders_are_not_replaced(checkpoint, deployment, config, bundle_p
 def test_what_a_compiler_made_is_not_thrown_away(checkpoint, deployment, config, bundle_path, tmp_path):
     copied = shutil.copytree(bundle_path, tmp_path / "bundle")
     engine = copied / "targets/trtexec/engines/g_s.engine"
-    engine.parent.mkdir()
+    engine.parent.mkdir(exist_ok=True)  # tests of the scripts have made it
     engine.write_bytes(b"hours of work")
     with pytest.raises(ExportError, match=r"it holds targets/trtexec/engines/g_s\.engine, which no export wrote"):
         export_bundle(checkpoint, deployment, config, copied)
