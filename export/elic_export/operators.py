@@ -10,7 +10,7 @@ STATIC_FORBIDDEN = frozenset(
     {"ScatterND", "ScatterElements", "Scatter", "Loop", "If", "Scan"}
     | {"Shape", "Size", "Gather", "GatherND", "GatherElements", "NonZero", "Where"}
 )
-"""In-place indexing, control flow and shape arithmetic: a static graph needs none, and NPU compilers refuse them."""
+"""In-place indexing, control flow and shape arithmetic: no graph here needs any, and NPU compilers refuse them."""
 
 
 def operator_counts(graph: onnx.ModelProto) -> dict[str, int]:
@@ -23,7 +23,7 @@ def check_operators(name: str, graph: onnx.ModelProto, allowed: frozenset[str] |
     for node in graph.graph.node:
         operator = _name(node)
         if operator in STATIC_FORBIDDEN or node.domain not in ("", "ai.onnx"):
-            raise OperatorError(f"{name}: node {node.name!r} is {operator}, which a static graph may not hold")
+            raise OperatorError(f"{name}: node {node.name!r} is {operator}, which no graph here may hold")
         if allowed is not None and operator not in allowed:
             raise OperatorError(f"{name}: node {node.name!r} is {operator}, which allowed_operators does not list")
 
