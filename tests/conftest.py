@@ -62,12 +62,12 @@ def calibration(checkpoint) -> Calibration:
 @pytest.fixture(scope="session")
 def deployment(checkpoint, calibration) -> Deployment:
     """The model in exact arithmetic."""
-    return deploy_exact(checkpoint.model, calibration)
+    return deploy_exact(checkpoint, calibration)
 
 
 @pytest.fixture(scope="session")
 def float_deployment(checkpoint) -> Deployment:
-    return deploy_float(checkpoint.model)
+    return deploy_float(checkpoint)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def config() -> ExportConfig:
 def bundle_path(checkpoint, deployment, config, tmp_path_factory) -> Path:
     """An exported bundle, exact as by default; copy it before changing it."""
     path = tmp_path_factory.mktemp("bundle") / "static-128x192"
-    export_bundle(checkpoint, deployment, config, path)
+    export_bundle(deployment, config, path)
     return path
 
 
@@ -90,7 +90,7 @@ def bundle_path(checkpoint, deployment, config, tmp_path_factory) -> Path:
 def float_bundle_path(checkpoint, float_deployment, config, tmp_path_factory) -> Path:
     """The same in float arithmetic."""
     path = tmp_path_factory.mktemp("float") / "static-128x192"
-    export_bundle(checkpoint, float_deployment, config, path)
+    export_bundle(float_deployment, config.model_copy(update={"arithmetic": "float"}), path)
     return path
 
 
@@ -110,7 +110,7 @@ def dynamic_config() -> ExportConfig:
 @pytest.fixture(scope="session")
 def dynamic_path(checkpoint, deployment, dynamic_config, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("dynamic") / "dynamic-192x256"
-    export_bundle(checkpoint, deployment, dynamic_config, path)
+    export_bundle(deployment, dynamic_config, path)
     return path
 
 
@@ -126,7 +126,7 @@ def no_entropy_path(checkpoint, float_deployment, tmp_path_factory) -> Path:
         }
     )
     path = tmp_path_factory.mktemp("no-entropy") / "no-entropy-256x320"
-    export_bundle(checkpoint, float_deployment, config, path)
+    export_bundle(float_deployment, config, path)
     return path
 
 

@@ -204,7 +204,7 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
     assert refused(elic_export(*export, "--checkpoint", tmp_path / "no.pth"), "no such checkpoint")
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(default_checkpoint().read_bytes()[:100_000])
-    assert refused(elic_export(*export, "--checkpoint", cut), "damaged")
+    assert refused(elic_export(*export, "--checkpoint", cut), "truncated")
     other = tmp_path / "other.pth"
     torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, other)
     assert refused(elic_export(*export, "--checkpoint", other), "not an ELIC checkpoint")
@@ -266,6 +266,9 @@ def test_bench_times_both_sides(bundle_path, float_bundle_path, photo):
         )
         assert 0 < result[stage]["outside_subgraphs_ms"] < 1000 * result[stage]["best_seconds"]["bundle"]
     assert result["peak_mb"]["bundle"] > 50
+    assert result["instruction_set"] == torch.backends.cpu.get_cpu_capability()
+    tiles = {"count": 4, "height": 128, "width": 192}  # of a photograph of 130x200
+    assert result["tiles"] == {"bundle": tiles, "against": tiles}
     for side in ("bundle", "against"):
         assert 0 < result["deciding_ms"][side]["best"] < 1000 * result["compress"]["best_seconds"][side]
     assert refused(elic_export("bench", bundle_path.parent, "--image", photo, "--rounds", "1"), "no bundle here")

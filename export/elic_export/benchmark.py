@@ -6,11 +6,11 @@ imported at the top: a process holds its own side only.
 """
 
 import multiprocessing
-import re
-import resource
+import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from elic_export.errors import ExportError
+from elic_export.memory import peak_mb
 
 STAGES = ("compress", "decompress")
 
@@ -32,12 +33,23 @@ Side = Callable[[Path, Pixels, int], Callable[[], Timing]]
 
 
 def run_benchmark(
-    bundle: Path, checkpoint: Path, image: Path, threads: int, rounds: int, against: Path | None = None
+    bundle: Path,
+    checkpoint: Path,
+    image: Path,
+    threads: int,
+    rounds: int,
+    against: Path | None = None,
+    key: str | None = None,
+    variant: str | None = None,
 ) -> Result:
     """Time both sides, and another bundle if one is given, on one photograph.
 
+    key, variant: what of the checkpoint is read, as `load_checkpoint` takes them.
+
     Returns seconds (best and median of `rounds`), their ratios, the bundle's milliseconds
-    outside of its subgraphs and in those that decide symbols, and peak memory of each process in MB.
+    outside of its subgraphs and in those that decide symbols, and peak memory of each process in MB, None where
+    the system does not say it; with them what ratios depend on: the processor's instruction set, and how each
+    bundle cuts the photograph, whose last tiles it pads.
     Raises ExportError, ElicError for input that either side refuses.
     """
     from elic_runtime.bundle import Bundle
@@ -45,7 +57,8 @@ def run_benchmark(
     from elic_runtime.images import read_image
 
     pixels = read_image(image)
-    sides: dict[str, tuple[Side, Path]] = {"pytorch": (_pytorch_side, checkpoint), "bundle": (_bundle_side, bundle)}
+    pytorch_side = partial(_pytorch_side, key=key, variant=variant)
+    sides: dict[str, tuple[Side, Path]] = {"pytorch": (pytorch_side, checkpoint), "bundle": (_bundle_side, bundle)}
     if against is not None:
         sides["against"] = (_bundle_side, against)
     digest = sha256_file(checkpoint)
@@ -70,7 +83,8 @@ def run_benchmark(
     finally:
         for process, _ in workers.values():
             process.terminate()
-    return _summarize(runs, image, threads)
+    cuts = {side: _cut(path, pixels) for side, (work, path) in sides.items() if work is _bundle_side}
+    return _conditions(image, pixels, threads, rounds, cuts) | _summarize(runs)
 
 
 def _receive(pipe: Connection) -> Timing:
@@ -98,27 +112,20 @@ def _serve(
         pipe.send(str(error) if str(path) in str(error) else f"{path}: {error}")
         return
     while True:
-        pipe.send(run() | {"peak_mb": _peak_mb()})
+        peak = peak_mb()
+        pipe.send(run() | ({} if peak is None else {"peak_mb": peak}))
         pipe.recv()
 
 
-def _peak_mb() -> float:
-    """Peak resident memory of this process. Linux's ru_maxrss would begin at its parent's."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
-        if found:
-            return int(found[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _pytorch_side(checkpoint: Path, pixels: Pixels, threads: int) -> Callable[[], Timing]:
+def _pytorch_side(
+    checkpoint: Path, pixels: Pixels, threads: int, *, key: str | None, variant: str | None
+) -> Callable[[], Timing]:
     import torch
     from elic_models import load_checkpoint
     from torch.nn.functional import pad
 
     torch.set_num_threads(threads)
-    model = load_checkpoint(checkpoint).model
+    model = load_checkpoint(checkpoint, variant, key).model
     image = torch.from_numpy(pixels.copy())
 
     @torch.inference_mode()
@@ -175,8 +182,33 @@ def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Tim
     return run
 
 
-def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Result:
-    result: Result = {"image": str(image), "threads": threads, "rounds": len(runs["bundle"])}
+def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
+    """The tiles that a bundle cuts a photograph into: how many, and their height and width."""
+    from elic_runtime.bundle import Bundle
+    from elic_runtime.tiles import TileGrid
+
+    grid = TileGrid.within(pixels.shape[0], pixels.shape[1], Bundle(bundle).manifest.encoder)
+    return {"count": grid.tiles, "height": grid.tile_height, "width": grid.tile_width}
+
+
+def _conditions(image: Path, pixels: Pixels, threads: int, rounds: int, cuts: dict[str, dict[str, int]]) -> Result:
+    """What the numbers hold for."""
+    from torch.backends.cpu import get_cpu_capability  # the processes that are timed have ended
+
+    return {
+        "image": str(image),
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "tiles": cuts,
+        "machine": platform.machine(),
+        "instruction_set": get_cpu_capability(),
+        "threads": threads,
+        "rounds": rounds,
+    }
+
+
+def _summarize(runs: dict[str, list[Timing]]) -> Result:
+    result: Result = {}
     for stage in STAGES:
         best = {side: min(run[stage] for run in runs[side]) for side in runs}
         median = {side: statistics.median(run[stage] for run in runs[side]) for side in runs}
@@ -188,7 +220,7 @@ def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Resu
             "median_ratio": median["pytorch"] / median["bundle"],
             "outside_subgraphs_ms": outside * 1000,
         }
-    result["peak_mb"] = {side: runs[side][-1]["peak_mb"] for side in runs}
+    result["peak_mb"] = {side: runs[side][-1].get("peak_mb") for side in runs}
     result["deciding_ms"] = {
         side: {
             name: 1000 * choose(run[f"{stage}_deciding"] for run in runs[side] for stage in STAGES)
@@ -202,7 +234,12 @@ def _summarize(runs: dict[str, list[Timing]], image: Path, threads: int) -> Resu
 
 def print_benchmark(result: Result, console: Console) -> None:
     """The result as a table."""
-    title = f"{escape(result['image'])}, {result['threads']} threads, best (median) of {result['rounds']}"
+    title = (
+        f"{escape(result['image'])}, {result['height']}x{result['width']} (height x width), "
+        f"{_tiles(result, 'bundle')}\n"
+        f"{result['machine']} with {result['instruction_set']}, {result['threads']} threads, "
+        f"best (median) of {result['rounds']}"
+    )
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     sides = ("pytorch", "bundle")
     for column in ("", "PyTorch", "bundle", "ratio", "outside the subgraphs"):
@@ -217,15 +254,22 @@ def print_benchmark(result: Result, console: Console) -> None:
             f"{row['outside_subgraphs_ms']:.0f} ms",
         )
     peak = result["peak_mb"]
-    table.add_row(
-        "peak memory", *(f"{peak[side]:.0f} MB" for side in sides), f"{peak['pytorch'] / peak['bundle']:.2f}", ""
-    )
+    if all(peak[side] is not None for side in sides):
+        memory = f"{peak['pytorch'] / peak['bundle']:.2f}"
+        table.add_row("peak memory", *(f"{peak[side]:.0f} MB" for side in sides), memory, "")
+    else:
+        table.add_row("peak memory", "not known", "not known", "", "")
     console.print(table)
     deciding = result["deciding_ms"]
     if "against" in deciding:
         bundle, against = deciding["bundle"], deciding["against"]
         console.print(
             f"h_s and context, ms: {bundle['best']:.1f} ({bundle['median']:.1f}), "
-            f"against {against['best']:.1f} ({against['median']:.1f}), "
+            f"against {against['best']:.1f} ({against['median']:.1f}) with {_tiles(result, 'against')}, "
             f"ratio {bundle['best'] / against['best']:.2f} ({bundle['median'] / against['median']:.2f})"
         )
+
+
+def _tiles(result: Result, side: str) -> str:
+    tiles = result["tiles"][side]
+    return f"{tiles['count']} {'tile' if tiles['count'] == 1 else 'tiles'} of {tiles['height']}x{tiles['width']}"

@@ -8,12 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import onnx
-from elic_models import Checkpoint
 from elic_runtime.conformance import digest, write_patches
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
     ENCODER_ONLY,
-    MANIFEST_NAME,
     TABLES_NAME,
     CheckpointInfo,
     ConformanceInfo,
@@ -23,6 +21,7 @@ from elic_runtime.manifest import (
     SubgraphInfo,
     TensorInfo,
 )
+from elic_runtime.manifest_file import MANIFEST_NAME, write_manifest
 from elic_runtime.shapes import Extent, fix, fixed_sizes, resolve
 from elic_runtime.tables import write_tables
 
@@ -53,7 +52,6 @@ Progress = Callable[[Iterable[Subgraph]], Iterable[Subgraph]]
 
 
 def export_bundle(
-    checkpoint: Checkpoint,
     deployment: Deployment,
     config: ExportConfig,
     out: Path,
@@ -62,10 +60,16 @@ def export_bundle(
 ) -> Manifest:
     """Export every subgraph into the folder `out`.
 
-    deployment: of the checkpoint's model, in the config's arithmetic. sources: digest of all this (`sources.py`).
+    deployment: in the config's arithmetic. sources: digest of all that this is made from (`sources.py`).
     An earlier bundle there is replaced, once the new one is whole; on an error nothing
-    of the new one is left. Raises ExportError: `out` is something else than a bundle.
+    of the new one is left. Raises ExportError: `out` is something else than a bundle, or the config
+    asks for another arithmetic than the deployment's.
     """
+    if config.arithmetic != deployment.arithmetic:
+        raise ExportError(
+            f"the config asks for {config.arithmetic} arithmetic, the deployment is in {deployment.arithmetic}: "
+            f"make it with deploy_{config.arithmetic}, or write arithmetic: {deployment.arithmetic} in the config"
+        )
     out = out.resolve()
     if out.is_mount() or out == Path.cwd():
         raise ExportError(f"{out}: cannot be replaced as a whole: name a folder in it with --out")
@@ -77,7 +81,7 @@ def export_bundle(
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
     try:
-        manifest = _fill(checkpoint, deployment, config, partial, progress, sources)
+        manifest = _fill(deployment, config, partial, progress, sources)
         partial.chmod(0o755)
         _replace(out, partial)
     except OSError as error:
@@ -101,7 +105,8 @@ def _check_replaceable(folder: Path) -> None:
         listed = {info["file"] for info in graphs} | {
             i["external_data"]["file"] for i in graphs if "external_data" in i
         }
-        listed |= set(manifest.get("targets", ()))
+        # Up to format version 3 a target was a path.
+        listed |= {t if isinstance(t, str) else t["file"] for t in manifest.get("targets", ())}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise no_bundle from None
     listed |= {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, *REPORT_NAMES}
@@ -134,7 +139,6 @@ def _replace(out: Path, partial: Path) -> None:
 
 
 def _fill(
-    checkpoint: Checkpoint,
     deployment: Deployment,
     config: ExportConfig,
     folder: Path,
@@ -161,10 +165,9 @@ def _fill(
         for exported in export_graph(subgraph, deployment, config, extent, known.get(subgraph.name, ())):
             subgraphs[exported.name] = _write_graph(exported, folder, config, extent)
     manifest = Manifest(
-        format_version=3,
         producer=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
         model=model,
-        checkpoint=CheckpointInfo(name=checkpoint.path.name, sha256=checkpoint.sha256),
+        checkpoint=CheckpointInfo(name=deployment.checkpoint.path.name, sha256=deployment.checkpoint.sha256),
         form=config.form,
         encoder=config.shape,
         decoder=config.decoder,
@@ -182,7 +185,7 @@ def _fill(
     )
     targets = write_targets(manifest, folder, default_config(TARGETS_NAME))
     manifest = manifest.model_copy(update={"targets": targets})
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+    write_manifest(folder, manifest)
     return manifest
 
 

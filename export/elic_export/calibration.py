@@ -15,6 +15,7 @@ import torch
 from elic_models import ELIC
 from elic_models.checkerboard import pack
 from elic_runtime.images import image_files, read_image
+from elic_runtime.tables import check_size
 from elic_runtime.tiles import Image
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -108,8 +109,9 @@ def crops_of(path: Path) -> list[Image]:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read `calibration.npz` of a bundle. Raises ExportError."""
+    """Read `calibration.npz` of a bundle. Raises ExportError, also for one that would unpack to more than 64 MiB."""
     try:
+        check_size(path)
         with np.load(path, allow_pickle=False) as file:
             peaks = {name: np.asarray(file[name]) for name in file.files}
     except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own

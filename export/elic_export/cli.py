@@ -34,8 +34,16 @@ app = typer.Typer(
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        "--checkpoint", help="Trained ELIC (.safetensors, .pth, .pth.tar, .pt).", show_default="the embedded one"
+        "--checkpoint", help="Trained ELIC: a file of safetensors or torch.save.", show_default="the embedded one"
     ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", help="Of a checkpoint with several networks: the dict to read, as params_ema or ema.model."),
+]
+VariantOption = Annotated[
+    str | None,
+    typer.Option("--variant", help="Which ELIC the checkpoint must be.", show_default="told from its tensors"),
 ]
 CalibrationOption = Annotated[
     Path | None,
@@ -49,7 +57,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON in
 
 
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the bundle.", show_default="build/, the config's name")
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder of the bundle.",
+        show_default="build/, the config's name, and in it what --shape, --checkpoint and --key say",
+    ),
 ]
 ShapeOption = Annotated[
     str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
@@ -67,6 +80,8 @@ def _config_option(form: "Form") -> Any:
 def static(
     config: Annotated[Path | None, _config_option("static")] = None,
     checkpoint: CheckpointOption = None,
+    key: KeyOption = None,
+    variant: VariantOption = None,
     out: OutOption = None,
     shape: ShapeOption = None,
     calibration: CalibrationOption = None,
@@ -77,7 +92,7 @@ def static(
 
     An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
     """
-    _export("static", config, checkpoint, out, shape, calibration, force, as_json)
+    _export("static", config, checkpoint, key, variant, out, shape, calibration, force, as_json)
 
 
 @app.command()
@@ -85,6 +100,8 @@ def static(
 def dynamic(
     config: Annotated[Path | None, _config_option("dynamic")] = None,
     checkpoint: CheckpointOption = None,
+    key: KeyOption = None,
+    variant: VariantOption = None,
     out: OutOption = None,
     calibration: CalibrationOption = None,
     force: ForceOption = False,
@@ -94,7 +111,7 @@ def dynamic(
 
     An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
     """
-    _export("dynamic", config, checkpoint, out, None, calibration, force, as_json)
+    _export("dynamic", config, checkpoint, key, variant, out, None, calibration, force, as_json)
 
 
 @app.command("no-entropy")
@@ -102,6 +119,8 @@ def dynamic(
 def no_entropy(
     config: Annotated[Path | None, _config_option("no-entropy")] = None,
     checkpoint: CheckpointOption = None,
+    key: KeyOption = None,
+    variant: VariantOption = None,
     out: OutOption = None,
     shape: ShapeOption = None,
     calibration: CalibrationOption = None,
@@ -112,21 +131,23 @@ def no_entropy(
 
     An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
     """
-    _export("no-entropy", config, checkpoint, out, shape, calibration, force, as_json)
+    _export("no-entropy", config, checkpoint, key, variant, out, shape, calibration, force, as_json)
 
 
 @app.command()
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Trained ELIC (.pth.tar, .pth, .pt, .safetensors).")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Trained ELIC: a file of torch.save or safetensors.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help=".safetensors file to write.")],
+    key: KeyOption = None,
+    variant: VariantOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Convert a checkpoint to safetensors: the same tensors, checked to be a whole ELIC."""
     from elic_models import CheckpointError, convert_checkpoint
 
     try:
-        spec = convert_checkpoint(source, target).model.spec
+        spec = convert_checkpoint(source, target, variant, key).model.spec
     except CheckpointError as error:
         raise ExportError(str(error)) from None
     if as_json:
@@ -141,6 +162,8 @@ def parity(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
     images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
     checkpoint: CheckpointOption = None,
+    key: KeyOption = None,
+    variant: VariantOption = None,
     thresholds: Annotated[
         Path | None,
         typer.Option("--thresholds", help="What is accepted.", show_default="deploy_configs/thresholds.yaml"),
@@ -164,20 +187,18 @@ def parity(
     paths = image_files(images)
     manifest = opened.manifest
     limits = read_thresholds(thresholds or default_config("thresholds.yaml"), manifest.precision, manifest.arithmetic)
-    loaded = _load_checkpoint(checkpoint)
+    loaded = _load_checkpoint(checkpoint, key, variant)
     if loaded.sha256 != manifest.checkpoint.sha256:
         raise ExportError(
             f"{bundle}: exported from another checkpoint ({manifest.checkpoint.name}): pass it with --checkpoint"
         )
     calibration = opened.file(manifest.calibration) if manifest.calibration else None
     deployment = _deploy(loaded, calibration)
-    report = measure_parity(
-        loaded.model, deployment, opened, paths, limits, lambda items: progress(list(items), "parity")
-    )
+    report = measure_parity(deployment, opened, paths, limits, lambda items: progress(list(items), "parity"))
     write_bytes(bundle / REPORT_NAME, (report.model_dump_json(indent=1) + "\n").encode())
     write_bytes(bundle / HTML_NAME, render_html(report).encode())
     if as_json:
-        print_json(report.model_dump())
+        print_json(report.model_dump(mode="json"))
     else:
         print_report(report, console())
     if not report.passed:
@@ -191,6 +212,8 @@ def bench(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
     image: Annotated[Path, typer.Option("--image", help="Photograph; best of the bundle's own size.")],
     checkpoint: CheckpointOption = None,
+    key: KeyOption = None,
+    variant: VariantOption = None,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads on either side.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each side, taking turns.")] = 5,
     against: Annotated[
@@ -201,7 +224,7 @@ def bench(
     """Time the bundle and the PyTorch reference side by side: compress, decompress, peak memory."""
     from elic_export.benchmark import print_benchmark, run_benchmark
 
-    result = run_benchmark(bundle, _checkpoint_path(checkpoint), image, threads, rounds, against)
+    result = run_benchmark(bundle, _checkpoint_path(checkpoint), image, threads, rounds, against, key, variant)
     if as_json:
         print_json(result)
     else:
@@ -222,12 +245,12 @@ def _checkpoint_path(path: Path | None) -> Path:
         raise ExportError(str(error)) from None
 
 
-def _load_checkpoint(path: Path | None) -> "Checkpoint":
+def _load_checkpoint(path: Path | None, key: str | None, variant: str | None) -> "Checkpoint":
     # torch takes seconds to import: --help and wrong options answer without it.
     from elic_models import CheckpointError, load_checkpoint
 
     try:
-        return load_checkpoint(_checkpoint_path(path))
+        return load_checkpoint(_checkpoint_path(path), variant, key)
     except CheckpointError as error:
         raise ExportError(str(error)) from None
 
@@ -236,6 +259,8 @@ def _export(
     form: "Form",
     config: Path | None,
     checkpoint: Path | None,
+    key: str | None,
+    variant: str | None,
     out: Path | None,
     shape: str | None,
     calibration: Path | None,
@@ -244,26 +269,26 @@ def _export(
 ) -> None:
     from elic_runtime.info import bundle_facts
 
-    from elic_export.config import default_config, read_config, with_shape
+    from elic_export.config import bundle_name, default_config, read_config, with_shape
     from elic_export.sources import sources_digest, up_to_date
 
-    chosen = read_config(config or default_config(DEFAULT_CONFIGS[form]), form)
+    named = config or default_config(DEFAULT_CONFIGS[form])
+    written = chosen = read_config(named, form)
     if shape is not None:
-        chosen = with_shape(chosen, *_parse_shape(shape))
-    named = config or Path(DEFAULT_CONFIGS[form])
-    folder = out or Path("build") / (named.stem if shape is None else f"{form}-{chosen.shape}")
+        chosen = with_shape(written, *_parse_shape(shape))
+    folder = out or Path("build") / bundle_name(named, written.shape, chosen.shape, checkpoint, key)
     path = _checkpoint_path(checkpoint)
     if not path.is_file():
         raise ExportError(f"{path}: no such checkpoint")
     photographs = _calibration_path(chosen.arithmetic, calibration)
-    sources = sources_digest(path, chosen, photographs)
+    sources = sources_digest(path, chosen, photographs, key, variant)
     done = not force and up_to_date(folder, sources)
     if not done:
         from elic_export.bundle import export_bundle
 
-        loaded = _load_checkpoint(path)
+        loaded = _load_checkpoint(path, key, variant)
         deployment = _deploy(loaded, photographs)
-        export_bundle(loaded, deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"), sources)
+        export_bundle(deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"), sources)
     facts = bundle_facts(folder)
     if as_json:
         print_json(facts | {"up_to_date": done})
@@ -294,9 +319,9 @@ def _deploy(checkpoint: "Checkpoint", photographs: Path | None) -> "Deployment":
     from elic_export.deployment import deploy_exact, deploy_float
 
     if photographs is None:
-        return deploy_float(checkpoint.model)
+        return deploy_float(checkpoint)
     return deploy_exact(
-        checkpoint.model,
+        checkpoint,
         obtain_calibration(checkpoint.model, photographs, lambda crops: progress(crops, "calibrate")),
     )
 

@@ -1,11 +1,13 @@
 """What to export, as data: a YAML file of `deploy_configs/` -> `ExportConfig`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
+from elic_runtime.manifest import GraphPrecision, Precision
 from elic_runtime.shapes import AnyBatch, AnyExtent, Batch, Extent
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from elic_export.errors import ConfigError
 
@@ -69,7 +71,7 @@ class ExportConfig(_Section):
     decoder_shape: AnyExtent | None = None
     batch: AnyBatch = Batch()
     opset: Annotated[int, Field(strict=True, ge=OPSETS[0], le=OPSETS[1])] = 17
-    precision: Literal["fp32", "fp16", "mixed"] = "fp32"
+    precision: Precision = "fp32"
     tensors: Literal["fp32", "fp16"] = "fp32"
     arithmetic: Literal["exact", "float"] = "exact"
     likelihoods: bool = True
@@ -122,10 +124,27 @@ def _covers(outer: Extent, inner: Extent) -> bool:
     return outer.holds(inner.min.height, inner.min.width) and outer.holds(inner.max.height, inner.max.width)
 
 
+class GraphLimits(_Section):
+    """A limit for subgraphs in fp32, and one for those in fp16: a mixed bundle has both."""
+
+    fp32: Limit
+    fp16: Limit
+
+    def of(self, precision: GraphPrecision) -> float:
+        """The limit of one precision."""
+        return self.fp32 if precision == "fp32" else self.fp16
+
+
+def _of_either(value: object) -> object:
+    """One number stands for both precisions."""
+    return {"fp32": value, "fp16": value} if isinstance(value, int | float) else value
+
+
 class Thresholds(_Section):
     """What parity accepts, of one precision and arithmetic. Each value is the largest that passes.
 
-    relative_error: max |graph - PyTorch| over the range of PyTorch's output.
+    relative_error: max |graph - PyTorch| over the range of PyTorch's output, by the precision that the graph
+        itself has: `fp32`, also of a mixed bundle's subgraphs that decide symbols, and `fp16`; or a number for both.
     index_fraction, symbol_fraction: share of scale indexes and symbols that differ.
     size_difference: how much larger the streams may be than PyTorch's, relative.
     rate_cost, rate_cost_total: how much larger a file may be than one that the checkpoint's
@@ -138,13 +157,13 @@ class Thresholds(_Section):
     bits_difference, correlation_lost: of a no-entropy graph's likelihoods, relative: all bits, and
         symbol by symbol, 1 less the correlation. bits_scatter_bytes: for images that take fewer
         bytes, these and psnr_difference_db are inversely larger.
-    psnr_difference_db: of the decoded picture. x_hat_steps: max difference of x_hat
-    from the same y_hat, in steps of 1/255.
+    psnr_difference_db: of the decoded picture; a PSNR beyond that of rounding to 8 bits, 58.9 dB, counts as that.
+    x_hat_steps: max difference of x_hat from the same y_hat, in steps of 1/255.
     half_rate_cost, half_psnr_lost_db: how much larger a file may be, and how much worse its
         picture, where activations are rounded to fp16 too.
     """
 
-    relative_error: Limit
+    relative_error: Annotated[GraphLimits, BeforeValidator(_of_either)]
     index_fraction: Limit
     symbol_fraction: Limit
     size_difference: Limit
@@ -187,6 +206,22 @@ def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
         )
     except ValidationError as error:
         raise ConfigError(f"--shape {height}x{width}: {_where(error, None)[0]}: {error.errors()[0]['msg']}") from None
+
+
+def bundle_name(config: Path, written: Extent, chosen: Extent, checkpoint: Path | None, key: str | None) -> str:
+    """What a bundle's folder is called if nobody says otherwise: what tells it from other exports is in it.
+
+    config: its name begins the folder's. written: the shape in that file. chosen: the shape that is exported, which
+    takes the place of the written one in the name, or is put behind it.
+    checkpoint, key: another checkpoint than the embedded one, and which of its networks; their names come last.
+    """
+    name = config.stem
+    if chosen != written:
+        name, found = re.subn(rf"(?<!\d){re.escape(str(written))}(?!\d)", str(chosen), name)
+        name = name if found else f"{name}-{chosen}"
+    if checkpoint is not None:
+        name += "-" + re.sub(r"(\.pth\.tar|\.pth|\.pt|\.safetensors)$", "", checkpoint.name)
+    return name if key is None else f"{name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}"
 
 
 def read_thresholds(path: Path, precision: str, arithmetic: str) -> Thresholds:

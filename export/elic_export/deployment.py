@@ -1,4 +1,4 @@
-"""A float model -> what a bundle is exported from: the model in its arithmetic, and its entropy tables.
+"""A checkpoint -> what a bundle is exported from: the model in its arithmetic, and its entropy tables.
 
 `float` is the checkpoint as it is, coded as CompressAI codes it. `exact` has h_s and the
 context model in integers; everything after this module treats both alike.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from elic_models import ELIC
+from elic_models import ELIC, Checkpoint
 from elic_runtime.errors import BundleError
 from elic_runtime.tables import CdfTables, EntropyTables
 from numpy.typing import NDArray
@@ -25,10 +25,11 @@ from elic_export.quantize import Precision, quantize
 class Deployment:
     """A model that is ready for export.
 
-    arithmetic: of h_s and the context model. model: with the layers that run in it.
-    tables: what its symbols are coded with. calibration, proofs: of exact arithmetic.
+    checkpoint: what it was made from. arithmetic: of h_s and the context model. model: the checkpoint's, with the
+    layers that run in it. tables: what its symbols are coded with. calibration, proofs: of exact arithmetic.
     """
 
+    checkpoint: Checkpoint
     arithmetic: Literal["exact", "float"]
     model: ELIC
     tables: EntropyTables
@@ -36,22 +37,24 @@ class Deployment:
     proofs: tuple[LayerProof, ...] = ()
 
 
-def deploy_float(model: ELIC) -> Deployment:
+def deploy_float(checkpoint: Checkpoint) -> Deployment:
     """The checkpoint's own arithmetic. Raises ExportError for tables that cannot code."""
+    model = checkpoint.model
     table = _scale_table(model)
     bound = np.float32(model.gaussian_conditional.lower_bound_scale.bound.numpy().reshape(()))
     # CompressAI raises a scale to its bound first, which is above every level below it.
     thresholds = np.where(table[:-1] < bound, np.finfo(np.float32).min, table[:-1])
-    return Deployment("float", model, _tables(model, thresholds.astype(np.float32), _medians(model)))
+    return Deployment(checkpoint, "float", model, _tables(model, thresholds.astype(np.float32), _medians(model)))
 
 
-def deploy_exact(model: ELIC, calibration: Calibration, precision: Precision | None = None) -> Deployment:
+def deploy_exact(checkpoint: Checkpoint, calibration: Calibration, precision: Precision | None = None) -> Deployment:
     """h_s and the context model in integers, proved to be exact.
 
     Scales and medians are on a grid. A scale takes the level that it is nearest to,
     between two of them their geometric mean decides: 0.2 % fewer bits than CompressAI's rule.
     Raises ExportError for a calibration of another model, or a layer that cannot be exact.
     """
+    model = checkpoint.model
     precision = precision or Precision()
     quantized = quantize(model, calibration, precision)
     table = _scale_table(model).astype(np.float64)
@@ -59,7 +62,8 @@ def deploy_exact(model: ELIC, calibration: Calibration, precision: Precision | N
     thresholds = _on_grid(np.floor, np.sqrt(table[:-1] * table[1:]), precision.scale_bits)
     medians = _on_grid(np.rint, _medians(model).astype(np.float64), precision.median_bits)
     tables = _tables(model, thresholds, medians)
-    return Deployment("exact", quantized, tables, calibration, tuple(prove(quantized, medians.astype(np.float64))))
+    proofs = tuple(prove(quantized, medians.astype(np.float64)))
+    return Deployment(checkpoint, "exact", quantized, tables, calibration, proofs)
 
 
 def fingerprint(deployment: Deployment) -> str:

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from elic_models import ELIC
-from torch import Tensor, nn
+from torch import nn
 
-from elic_export.errors import ExportError
+from elic_export.errors import InexactError
 from elic_export.quantize import (
     ACCUMULATOR_LIMIT,
-    FACTOR_BITS,
-    INPUT_BITS,
     OPERAND_LIMIT,
     Float64,
     FromReal,
@@ -54,23 +52,40 @@ class LayerProof:
 def prove(model: ELIC, medians: Float64) -> list[LayerProof]:
     """Check every layer that decides symbols. Raises ExportError, naming the first that is not exact.
 
-    medians: [N], of z; with the steps of the means they say what z_hat and y_hat are multiples of.
+    medians: [N], of z: z_hat is a symbol more than they are.
     """
-    grids = [_units(medians[None, :])[0]]
-    layers = dict(model.named_modules())
-    grids += [layer.step.double().min().item() for layer in layers.values() if isinstance(layer, ToReal)]
-    for name, layer in layers.items():
+    z_grid, y_grid = _units(medians[None, :]).clip(max=1.0).item(), _mean_grid(model)
+    for name, layer in model.named_modules():
         if isinstance(layer, FromReal):
-            _check_inputs(name, layer, min(grids))
+            _check_inputs(name, layer, z_grid if name.startswith("h_s.") else y_grid)
     return [_prove_layer(name, conv, limits) for name, conv, limits in _layers(model)]
 
 
+def _mean_grid(model: ELIC) -> float:
+    """What means are multiples of, and y_hat, which is a symbol more: the first half of what parameter nets give."""
+    steps = [1.0]
+    for context in model.contexts:
+        for net in (context.aggregation, context.anchor_aggregation):
+            if net is not None:
+                steps += [layer.step[:, : context.channels].min().item() for layer in net if isinstance(layer, ToReal)]
+    return min(steps)
+
+
 def _check_inputs(name: str, layer: FromReal, grid: float) -> None:
-    """Multiples of `grid` with `INPUT_BITS` times a factor do not round, and larger ones are beyond the clip."""
-    factor = layer.factor.double().numpy()
-    _check_factors(name, layer.factor, FACTOR_BITS)
-    if (grid * 2**INPUT_BITS * factor <= np.abs(layer.limits.double().numpy()).max()).any():
-        raise ExportError(f"{name}: not exact: an input that is not clipped can have more than {INPUT_BITS} bits")
+    """Multiples of `grid` become the same integers wherever float32 multiplies, adds and rounds.
+
+    All products are multiples of one power of two. As far as the clip, they and their sums
+    with 0.5 are less than 2^24 of it: float32 holds them, fused or not. Beyond the clip they
+    may round, but rounding never crosses a number that float32 holds, such as the clip.
+    """
+    factor = layer.factor.double().numpy().reshape(-1, 1)
+    if not (factor > 0).all():
+        raise InexactError(name, "a factor is not positive")
+    unit = (grid * _units(factor)).clip(max=0.5)
+    largest = np.abs(layer.limits.double().numpy()).max() + 0.5
+    if not (largest < ACCUMULATOR_LIMIT * unit).all():
+        channel = int(unit.argmin())
+        raise InexactError(name, f"an input of channel {channel} that is not clipped can have more than 24 bits")
 
 
 def _layers(model: ELIC) -> Generator[tuple[str, Convolution, Float64], None, None]:
@@ -94,7 +109,7 @@ def _sequence(name: str, layers: nn.Module, limits: Float64 | None) -> Layers:
         at = f"{name}.{i}"
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             if limits is None:
-                raise ExportError(f"{at}: not exact: its inputs have no bound")
+                raise InexactError(at, "its inputs have no bound")
             yield at, layer, limits
             limits, channels = None, layer.out_channels
         elif isinstance(layer, Requantize):
@@ -102,35 +117,28 @@ def _sequence(name: str, layers: nn.Module, limits: Float64 | None) -> Layers:
                 channels = layer.factor.numel()
             limits = np.tile(layer.limits.double().numpy(), (channels, 1))
         elif isinstance(layer, ToReal):
-            _check_factors(at, layer.step, 1)
+            if (_units(layer.step.double().numpy().reshape(-1, 1)) != layer.step.numpy().ravel()).any():
+                raise InexactError(at, "a step is no power of two")
         else:
-            raise ExportError(f"{at}: not exact: {type(layer).__name__} has no exact form")
+            raise InexactError(at, f"{type(layer).__name__} has no exact form")
     return np.empty((0, 2)) if limits is None else limits
-
-
-def _check_factors(name: str, factors: Tensor, bits: int) -> None:
-    """Every factor is of so few bits that its product with what comes in does not round."""
-    fraction, _ = np.frexp(factors.double().numpy())
-    if (np.rint(fraction * 2**bits) != fraction * 2**bits).any():
-        raise ExportError(f"{name}: not exact: a factor has more than {bits} bits")
 
 
 def _prove_layer(name: str, conv: Convolution, limits: Float64) -> LayerProof:
     weight, bias = folded(conv)
     if len(limits) != weight.shape[1]:
-        raise ExportError(f"{name}: not exact: {len(limits)} of its {weight.shape[1]} inputs have a bound")
+        raise InexactError(name, f"{len(limits)} of its {weight.shape[1]} inputs have a bound")
     unit = _units(np.concatenate((weight.reshape(len(weight), -1), bias[:, None]), axis=1))
     integers = weight / unit[:, None, None, None]
     largest_weight, largest_input = np.abs(integers).max(), np.abs(limits).max()
     if (limits != np.rint(limits)).any():
-        raise ExportError(f"{name}: not exact: the limits of its inputs are no integers")
+        raise InexactError(name, "the limits of its inputs are no integers")
     if largest_weight > OPERAND_LIMIT or largest_input > OPERAND_LIMIT:
-        raise ExportError(f"{name}: not exact: a factor has more than 11 bits")
+        raise InexactError(name, "a factor has more than 11 bits")
     sums = largest_sums(integers, bias / unit, limits[:, 0], limits[:, 1], strides(conv))
     if not sums.max() < ACCUMULATOR_LIMIT:
-        raise ExportError(
-            f"{name}: not exact: channel {int(sums.argmax())} can add up to {sums.max():.0f} units, 2^24 or more"
-        )
+        channel = int(sums.argmax())
+        raise InexactError(name, f"channel {channel} can add up to {sums.max():.0f} units, 2^24 or more")
     _worst_case(name, conv, int(sums.argmax()), limits)
     stride = strides(conv)
     terms = weight.shape[1] * -(-weight.shape[2] // stride[0]) * -(-weight.shape[3] // stride[1])
@@ -138,11 +146,12 @@ def _prove_layer(name: str, conv: Convolution, limits: Float64) -> LayerProof:
 
 
 def _units(values: Float64) -> Float64:
-    """The largest power of two that divides all values of a row: [out, n] -> [out]."""
+    """The largest power of two that divides all values of a row, 1 if they are 0: [out, n] -> [out]."""
     fraction, exponent = np.frexp(values)
     integers = np.ldexp(fraction, 53).astype(np.int64)
     lowest = np.ldexp((integers & -integers).astype(np.float64), exponent - 53)
-    return np.asarray(np.where(values == 0, np.inf, lowest).min(axis=1).clip(max=1.0), np.float64)
+    unit = np.where(values == 0, np.inf, lowest).min(axis=1)
+    return np.asarray(np.where(np.isinf(unit), 1.0, unit), np.float64)
 
 
 @torch.inference_mode()
@@ -159,4 +168,4 @@ def _worst_case(name: str, conv: Convolution, channel: int, limits: Float64) -> 
         for upwards in (True, False):
             x = torch.where((taps > 0) == upwards, high, low)[None]
             if not torch.equal(conv(x.float()).double(), double(x)):
-                raise ExportError(f"{name}: not exact: float32 and float64 differ at the bound")
+                raise InexactError(name, "float32 and float64 differ at the bound")

@@ -14,7 +14,8 @@ import onnx
 import onnxruntime
 import onnxsim
 import torch
-from elic_runtime.evaluate import bits
+from elic_runtime.manifest import GraphPrecision, graph_precision
+from elic_runtime.metrics import bits
 from elic_runtime.runners import Arrays
 from elic_runtime.shapes import Dim, Extent, Shape, fix, fixed_sizes, resolve
 from numpy.typing import NDArray
@@ -30,8 +31,9 @@ from elic_export.metrics import TensorError, correlation
 from elic_export.operators import check_operators
 from elic_export.rewrites import GRAPH_REWRITES, MODULE_REWRITES
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 3e-2, "mixed": 3e-2}
-"""Of a tensor's range, on noise. Parity holds photographs to less; this finds another graph, not rounding."""
+TOLERANCE: dict[GraphPrecision, float] = {"fp32": 1e-4, "fp16": 3e-2}
+"""Of a tensor's range, on noise, by the graph's own precision. Parity holds photographs to less; this finds another
+graph, not rounding."""
 
 ROUNDED_PSNR, ROUNDED_BITS, ROUNDED_CORRELATION = 35.0, 0.02, 0.9
 """Picture in dB, rate and where it falls, relative, where symbols are rounded inside the graph: one that rounds
@@ -201,7 +203,7 @@ def _without_output_shape(graph: onnx.ModelProto) -> onnx.ModelProto:
 def _finish(exported: Exported, subgraph: Subgraph, config: ExportConfig) -> Exported:
     """Precision and names, then ONNX's checker and the operators."""
     graph = exported.graph
-    if config.precision == "fp16" or (config.precision == "mixed" and not subgraph.decides_symbols):
+    if graph_precision(config.precision, subgraph.name) == "fp16":
         within: tuple[str, ...] = ()
         if subgraph.name == "no_entropy":
             within = TRANSFORMS if config.precision == "mixed" else TRANSFORMS + CONTEXT
@@ -245,7 +247,7 @@ def _check_values(subgraph: Subgraph, chain: list[Exported], sample: Sample, con
         error = TensorError()
         error.add(expected, tensors[name])
         if subgraph.name != "no_entropy":
-            tolerance = 0 if sample.exact else TOLERANCE[config.precision]
+            tolerance = 0 if sample.exact else TOLERANCE[graph_precision(config.precision, subgraph.name)]
             passed, off = error.relative <= tolerance, f"off PyTorch's by {error.relative:.1e} of its range"
         elif name == "x_hat":
             passed, off = error.psnr_db >= ROUNDED_PSNR, f"only {error.psnr_db:.0f} dB like PyTorch's"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from elic_models import ELIC, ModelSpec
 from elic_models.spec import NONANCHOR
 from elic_runtime.context import anchor_name, nonanchor_name
+from elic_runtime.manifest import decides_symbols
 from elic_runtime.shapes import Dim, dimensions
 from torch import Tensor, nn
 
@@ -39,14 +40,17 @@ class Subgraph:
 
     inputs, outputs: by tensor name, in the module's order.
     build: the module, from a deployed model.
-    decides_symbols: encoder and decoder must get the same bits from it.
     """
 
     name: str
     inputs: dict[str, TensorDecl]
     outputs: dict[str, TensorDecl]
     build: Callable[[Deployment], nn.Module]
-    decides_symbols: bool = False
+
+    @property
+    def decides_symbols(self) -> bool:
+        """Whether encoder and decoder must get the same bits from it."""
+        return decides_symbols(self.name)
 
 
 class MergedAnalysis(nn.Module):
@@ -99,7 +103,6 @@ def declare_codec(spec: ModelSpec) -> list[Subgraph]:
             {"z_hat": z},
             latents,
             lambda deployment: ChunkedHyperSynthesis(deployment.model),
-            decides_symbols=True,
         ),
         *contexts,
         Subgraph("g_s", {"y_hat": y}, {"x_hat": x}, lambda deployment: deployment.model.g_s),
@@ -130,13 +133,11 @@ def _declare_context(spec: ModelSpec, k: int, latents: dict[str, TensorDecl]) ->
             latents | decoded,
             parameters | {"support": support},
             lambda deployment: AnchorContext(deployment.model.contexts[k], parity),
-            decides_symbols=True,
         ),
         Subgraph(
             nonanchor_name(k),
             {"y_hat_anchor": packed, "support": support},
             parameters,
             lambda deployment: NonAnchorContext(deployment.model.contexts[k], parity),
-            decides_symbols=True,
         ),
     )

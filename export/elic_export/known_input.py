@@ -16,7 +16,7 @@ from elic_runtime.shapes import Shape
 from numpy.typing import NDArray
 
 from elic_export.deployment import Deployment
-from elic_export.errors import ExportError
+from elic_export.errors import InexactError
 from elic_export.graphs import Subgraph, declare_codec
 
 PATCHES = (4, 16)
@@ -40,7 +40,7 @@ def known_patches(model: ELIC) -> Patches:
 def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, batch: int, patches: Patches) -> Trace:
     """What goes in and out of every subgraph that decides symbols.
 
-    Raises ExportError where float32 and float64 differ: the proof has a hole then.
+    Raises InexactError where float32 and float64 differ: the proof has a hole then.
     """
     medians = deployment.tables.medians
     exact, found = (
@@ -50,7 +50,7 @@ def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, batch: in
     for name, (_, outputs) in exact.items():
         for tensor, values in outputs.items():
             if not np.array_equal(values, found[name][1][tensor]):
-                raise ExportError(f"{name}: not exact: {tensor} differs between float32 and float64")
+                raise InexactError(name, f"{tensor} differs between float32 and float64")
     return exact
 
 

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from elic_models import ELIC
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
-from elic_runtime.codec import to_image, to_input
 from elic_runtime.coders import make_coder
 from elic_runtime.container import parse
 from elic_runtime.context import NONANCHOR, ContextModel, Floats, Symbols, anchor_name, nonanchor_name
-from elic_runtime.evaluate import bits, psnr
 from elic_runtime.images import read_image
-from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.manifest import Precision, SubgraphInfo, graph_precision
+from elic_runtime.metrics import bits, psnr
+from elic_runtime.pixels import to_image, to_input
 from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
 from elic_runtime.tiles import Image, TileGrid
 from numpy.typing import NDArray
@@ -52,16 +51,15 @@ Errors = dict[tuple[str, str], TensorError]
 
 
 def measure_parity(
-    model: ELIC,
     deployment: Deployment,
     bundle: Bundle,
     images: list[Path],
     thresholds: Thresholds,
     progress: Progress = iter,
 ) -> Report:
-    """Hold a bundle against the model it was exported from.
+    """Hold a bundle against the checkpoint it was exported from.
 
-    deployment: of the same model, in the bundle's arithmetic.
+    deployment: of that checkpoint, in the bundle's arithmetic.
     images: photographs, cut into the bundle's tiles for both sides.
     Raises ImageError, BundleError; ConformanceError if ONNX Runtime is not exact here,
     DesyncError if a file does not decode where it was written; ExportError if the bundle
@@ -76,10 +74,11 @@ def measure_parity(
         errors: Errors = {}
         end_to_end = _measure_end_to_end(deployment, bundle, images, errors, progress)
         findings = judge_end_to_end(thresholds, end_to_end)
-        return _report(bundle, deployment, findings, _subgraph_results(errors), end_to_end=end_to_end)
-    parity = _Parity(model, deployment, bundle)
+        subgraphs = _subgraph_results(errors, manifest.precision)
+        return _report(bundle, deployment, findings, subgraphs, end_to_end=end_to_end)
+    parity = _Parity(deployment, bundle)
     results = [parity.image(path) for path in progress(images)]
-    subgraphs = _subgraph_results(parity.errors)
+    subgraphs = _subgraph_results(parity.errors, manifest.precision)
     passes = list(parity.passes.values())
     findings = judge(thresholds, subgraphs, passes, results, parity.streams_differing, parity.exactness)
     return _report(
@@ -112,8 +111,7 @@ class _Loaded:
 class _Parity:
     """What accumulates over images and tiles."""
 
-    def __init__(self, model: ELIC, deployment: Deployment, bundle: Bundle) -> None:
-        self.model = model
+    def __init__(self, deployment: Deployment, bundle: Bundle) -> None:
         self.deployment = deployment
         self.manifest = bundle.manifest
         factory = onnxruntime_factory()
@@ -143,8 +141,7 @@ class _Parity:
         image = read_image(path)
         grid = TileGrid.within(image.shape[0], image.shape[1], self.manifest.encoder)
         tiles = [
-            record_tile(self.model, self.deployment, torch.from_numpy(to_input(tile)), self.cut_after)
-            for tile in grid.cut(image)
+            record_tile(self.deployment, torch.from_numpy(to_input(tile)), self.cut_after) for tile in grid.cut(image)
         ]
         x_hats = []
         for tile in tiles:
@@ -275,11 +272,12 @@ def _picture(grid: TileGrid, x_hats: list[NDArray[np.float32]]) -> Image:
     return grid.join(to_image(x_hat[0]) for x_hat in x_hats)
 
 
-def _subgraph_results(errors: Errors) -> list[SubgraphResult]:
+def _subgraph_results(errors: Errors, precision: Precision) -> list[SubgraphResult]:
     return [
         SubgraphResult(
             subgraph=subgraph,
             tensor=tensor,
+            precision=graph_precision(precision, subgraph),
             max_abs_error=error.max_abs,
             relative_error=error.relative,
             cosine=error.cosine,
@@ -340,16 +338,18 @@ def _measure_end_to_end(
                 graph_steps=max_steps(*pictures),
                 torch_bpp=_bits(expected) / pixels,
                 graph_bpp=_bits(found) / pixels if len(found[0]) > 1 else None,
-                correlation=min(
-                    (correlation(e[n], f[n]) for e, f in zip(expected, found, strict=True) for n in f if n != "x_hat"),
-                    default=1,
+                correlation=_least(
+                    correlation(e[n], f[n]) for e, f in zip(expected, found, strict=True) for n in f if n != "x_hat"
                 ),
-                smallest_likelihood=min(
-                    (float(v.min()) for t in found for n, v in t.items() if n != "x_hat"), default=1
-                ),
+                smallest_likelihood=_least(float(v.min()) for t in found for n, v in t.items() if n != "x_hat"),
             )
         )
     return results
+
+
+def _least(values: Iterable[float]) -> float:
+    """The least of values up to 1; NaN if one is, which `min` would keep only where it comes first."""
+    return float(np.min([1.0, *values]))
 
 
 def _bits(tiles: list[Arrays]) -> float:

@@ -5,7 +5,8 @@ Cross-Platform Learned Image Compression" (arXiv 2202.07513). Tensors stay float
 hold integers: every layer is a convolution, Floor and Clip. A convolution's weights
 are integers of 11 bits times one power of two per output channel, the smallest for
 which no sum of its terms, in any order, reaches 2^24 of them: float32 then adds
-without rounding, whoever adds. `exactness.py` proves it of the result.
+without rounding, whoever adds. A layer that could give far more than it ever did gets a
+power above 1, and outputs that are multiples of it. `exactness.py` proves it of the result.
 """
 
 import copy
@@ -21,19 +22,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elic_export.calibration import Calibration
-from elic_export.errors import ExportError
+from elic_export.errors import ExportError, InexactError
 
 Float64 = NDArray[np.float64]
 
 ACCUMULATOR_LIMIT = 2**24
-"""float32 holds every integer below it."""
+"""float32 holds every integer up to it."""
 
 OPERAND_LIMIT = 2**11 - 1
 """Largest magnitude of a factor: TF32 holds 11 bits too."""
 
 FACTOR_BITS = 7
-INPUT_BITS = 17
-"""A real input of 17 bits times a factor of 7 is exact in float32; larger ones are clipped."""
+"""Of what a real input is multiplied with, at most: its step is then at most 2 % more than asked for."""
+
+COARSEST_BITS = -25
+"""Bits after the point of the coarsest unit: sums of 2^49 are far from float32's end, and from any use."""
+
+_FLOAT32 = np.finfo(np.float32)
 
 
 @dataclass(frozen=True)
@@ -139,17 +144,16 @@ class _Quantizer:
         self.starts = np.cumsum((0, *model.spec.groups))
 
     def run(self) -> ELIC:
-        z_hat = self._input_grid("z_hat", np.arange(self.model.spec.N), self.precision.median_bits)
+        z_hat = self._input_grid("h_s", "z_hat", np.arange(self.model.spec.N), self.precision.median_bits)
         bits = self.precision.activation_bits
         layers, latents = self._layers("h_s", self.model.h_s, z_hat, bits)
         self.model.h_s = nn.Sequential(FromReal(z_hat), *layers)
         for k, context in enumerate(self.model.contexts):
             support = [latents]
             if context.channel is not None:
-                decoded = Grid.join(self._y_hat(i) for i in context.context_slices)
-                layers, channel = self._layers(
-                    f"context.{k}.channel", context.channel, decoded, self.precision.channel_bits
-                )
+                name = f"context.{k}.channel"
+                decoded = Grid.join(self._y_hat(name, i) for i in context.context_slices)
+                layers, channel = self._layers(name, context.channel, decoded, self.precision.channel_bits)
                 context.channel = nn.Sequential(FromReal(decoded), *layers)
                 support.insert(0, channel)
             spatial = self._spatial(k, context)
@@ -163,9 +167,10 @@ class _Quantizer:
     def _spatial(self, k: int, context: SliceContext) -> Grid:
         name, conv = f"context.{k}.spatial", context.spatial
         if not isinstance(conv, CheckerboardConv2d):
-            raise ExportError(f"{name}: {type(conv).__name__} has no exact form")
+            raise InexactError(name, f"{type(conv).__name__} has no exact form")
         conv.weight = nn.Parameter(conv.masked_weight.detach(), requires_grad=False)
-        anchors, out = self._y_hat(k), self._grid(name, self.precision.activation_bits, signed=True)
+        anchors = self._y_hat(name, k)
+        out = self._grid(name, self.precision.activation_bits, reach(name, conv, anchors), signed=True)
         context.spatial = nn.Sequential(
             FromReal(anchors), quantize_conv(name, conv, anchors, out.step), Requantize(out)
         )
@@ -187,50 +192,79 @@ class _Quantizer:
             if isinstance(layer, nn.ReLU):
                 continue
             rectified = i + 1 < len(source)
-            at = f"{name}.{i + rectified}"
-            out = self._grid(at, bits if rectified else self.precision.activation_bits, signed=not rectified)
+            precision = bits if rectified else self.precision.activation_bits
+            sums = reach(f"{name}.{i}", layer, grid)
+            out = self._grid(f"{name}.{i + rectified}", precision, sums, signed=not rectified)
             quantized += [quantize_conv(f"{name}.{i}", layer, grid, out.step), Requantize(out)]
             grid = out
         return quantized, grid
 
-    def _grid(self, name: str, bits: int, *, signed: bool) -> Grid:
-        high = 2**bits - 1
-        return Grid.of(self._clip(name) / high, -high if signed else 0, high)
+    def _grid(self, name: str, bits: int, sums: Float64, *, signed: bool) -> Grid:
+        """Of the output of a layer whose sums reach `sums`, float64 [C].
 
-    def _y_hat(self, k: int) -> Grid:
-        return self._input_grid("y_hat", np.arange(self.starts[k], self.starts[k + 1]), self.precision.mean_bits)
+        Of those, float32 holds 24 bits. What is below them is the rounding of a checkpoint
+        in float32 and not a signal: a tensor that never got larger is taken for dead.
+        """
+        clip, high = self._clip(name), 2**bits - 1
+        if clip.shape != sums.shape:
+            raise ExportError(f"{name}: its channels are not those of the calibration, which is of another model")
+        clip = np.maximum(clip, sums / ACCUMULATOR_LIMIT)
+        return Grid.of(clip / high, -high if signed else 0, high)
 
-    def _input_grid(self, name: str, channels: NDArray[np.int64], bits: int) -> Grid:
-        """Not finer than the values are, and with a factor that `FACTOR_BITS` hold."""
-        high = 2**self.precision.input_bits - 1
+    def _y_hat(self, layer: str, k: int) -> Grid:
+        channels = np.arange(self.starts[k], self.starts[k + 1])
+        return self._input_grid(layer, "y_hat", channels, self.precision.mean_bits)
+
+    def _input_grid(self, layer: str, name: str, channels: NDArray[np.int64], bits: int) -> Grid:
         clip = self._clip(name)
-        if clip.max() * 2**bits >= 2**INPUT_BITS:
-            raise ExportError(f"{name} gets too large for exact arithmetic: {clip.max():.3g}")
         if channels[-1] >= len(clip):
             raise ExportError(f"the calibration has {len(clip)} channels of {name}: it is of another model")
-        fraction, exponent = np.frexp(high / clip[channels])
-        factor = np.ldexp(np.floor(np.ldexp(fraction, FACTOR_BITS)), exponent - FACTOR_BITS)
-        return Grid.of(1 / np.minimum(factor, 2.0**bits), -high, high)
+        grid = input_grid(clip[channels], self.precision.input_bits, bits)
+        if not np.isfinite(grid.step).all():
+            raise InexactError(layer, f"{name} gets as large as {clip[channels].max():.3g}, on a grid of 1/{2**bits}")
+        return grid
 
     def _clip(self, name: str) -> Float64:
         if name not in self.peaks:
             raise ExportError(f"the calibration has no {name}: it is of another model")
         peaks = self.peaks[name]
         clip = self.precision.margin * np.maximum(peaks, self.precision.floor * peaks.max())
-        return np.where(clip > 0, clip, 1.0)  # a tensor that is always 0 may have any unit
+        if clip.max() > _FLOAT32.max:
+            raise InexactError(name, f"{clip.max():.3g} is more than float32 holds")
+        return np.where(clip >= _FLOAT32.tiny, clip, 1.0)  # a tensor that is always 0 may have any unit
+
+
+def input_grid(clip: Float64, input_bits: int, bits: int) -> Grid:
+    """What integers of `input_bits` and a sign stand for, of reals that are multiples of 2^-bits and clipped at `clip`.
+
+    Not finer than the reals are. Their products with a factor are to have 24 bits as far
+    as the clip: that leaves a factor the places from 2^(input_bits + bits - 24) upwards, of
+    which it takes `FACTOR_BITS`. The step of a channel whose factor begins below is infinite.
+    """
+    high = 2**input_bits - 1
+    factor = high / clip
+    _, exponent = np.frexp(factor)
+    place = 2.0 ** np.maximum(exponent - FACTOR_BITS, input_bits + bits - (ACCUMULATOR_LIMIT.bit_length() - 1))
+    factor = np.minimum(np.floor(factor / place) * place, 2.0**bits)
+    return Grid.of(np.divide(1, factor, out=np.full_like(factor, np.inf), where=factor > 0), -high, high)
+
+
+def reach(name: str, conv: nn.Module, grid: Grid) -> Float64:
+    """The largest magnitude that any partial sum of a float layer can reach on the integers of `grid`: float64 [out].
+
+    Raises ExportError for a shape that the calibration does not fit.
+    """
+    conv, weight, bias = _opened(name, conv, grid)
+    return largest_sums(weight * grid.step[None, :, None, None], bias, grid.low, grid.high, strides(conv))
 
 
 def quantize_conv(name: str, conv: nn.Module, grid: Grid, out_step: Float64) -> nn.Module:
     """A convolution from the integers of `grid` to accumulators in units of `out_step`, float64 [out].
 
-    Half of an `out_step` is in the bias, so that Floor rounds.
+    Half of an `out_step` is in the bias, so that Floor rounds, unless units are larger: integers need no rounding.
     Raises ExportError for a shape that the calibration does not fit, or weights that are too large.
     """
-    if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) or conv.groups != 1:
-        raise ExportError(f"{name}: {type(conv).__name__} has no exact form")
-    weight, bias = folded(conv)
-    if weight.shape[:2] != (len(out_step), len(grid.step)):
-        raise ExportError(f"{name}: its channels are not those of the calibration, which is of another model")
+    conv, weight, bias = _opened(name, conv, grid)
     weight = weight * (grid.step[None] / out_step[:, None])[:, :, None, None]
     integers, terms, unit = _finest(name, weight, bias / out_step, grid, strides(conv))
     stored = integers * unit[:, None, None, None]
@@ -238,6 +272,16 @@ def quantize_conv(name: str, conv: nn.Module, grid: Grid, out_step: Float64) -> 
     exact.weight = nn.Parameter(torch.from_numpy(unfolded(conv, stored)).float(), requires_grad=False)
     exact.bias = nn.Parameter(torch.from_numpy(terms * unit).float(), requires_grad=False)
     return exact
+
+
+def _opened(name: str, conv: nn.Module, grid: Grid) -> tuple[nn.Conv2d | nn.ConvTranspose2d, Float64, Float64]:
+    """A layer that has an exact form, and its weights and biases as `folded` gives them."""
+    if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) or conv.groups != 1:
+        raise InexactError(name, f"{type(conv).__name__} has no exact form")
+    weight, bias = folded(conv)
+    if weight.shape[1] != len(grid.step):
+        raise ExportError(f"{name}: its inputs are not those of the calibration, which is of another model")
+    return conv, weight, bias
 
 
 def _finest(
@@ -255,8 +299,8 @@ def _finest(
         if not too_large.any():
             return integers, terms, unit
         bits = bits - too_large
-        if bits.min() < -ACCUMULATOR_LIMIT.bit_length():
-            raise ExportError(f"{name}: its weights are too large for exact arithmetic")
+        if bits.min() < COARSEST_BITS:
+            raise InexactError(name, f"the weights of channel {int(bits.argmin())} are too large for what it gives")
 
 
 def largest_sums(integers: Float64, terms: Float64, low: Float64, high: Float64, stride: tuple[int, int]) -> Float64:

@@ -110,11 +110,12 @@ def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
 
 
 @torch.inference_mode()
-def record_tile(model: ELIC, deployment: Deployment, x: Tensor, cut_after: str | None = None) -> TileReference:
-    """Run PyTorch's forward, compress and decompress over x [1, 3, H, W], and the deployed model's passes.
+def record_tile(deployment: Deployment, x: Tensor, cut_after: str | None = None) -> TileReference:
+    """Run the checkpoint's forward, compress and decompress over x [1, 3, H, W], and the deployed model's passes.
 
     cut_after: the node of g_s that its halves meet at, if the bundle has them.
     """
+    model = deployment.checkpoint.model
     forward = model(x)
     coded = model.compress(x)
     y_strings, (z_stream,) = coded["strings"]

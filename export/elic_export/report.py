@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+from elic_runtime.metrics import format_psnr
 from jinja2 import Environment, select_autoescape
 from rich.console import Console
 from rich.markup import escape
@@ -14,16 +15,17 @@ def print_report(report: Report, console: Console) -> None:
     """The report as tables."""
     title = f"{report.form} {report.shape}, {report.precision}, {report.arithmetic} context arithmetic"
     graphs = _table(
-        f"Graphs against PyTorch: {title}", "subgraph", "tensor", "max abs", "relative", "cosine", "PSNR dB"
+        f"Graphs against PyTorch: {title}", "subgraph", "tensor", "in", "max abs", "relative", "cosine", "PSNR dB"
     )
     for s in report.subgraphs:
         graphs.add_row(
             s.subgraph,
             s.tensor,
+            s.precision,
             f"{s.max_abs_error:.1e}",
             f"{s.relative_error:.1e}",
             f"{s.cosine:.7f}",
-            f"{s.psnr_db:.1f}",
+            format_psnr(s.psnr_db, 1),
         )
     images = _table(
         "Images: PyTorch's bpp, PSNR in dB and bytes of streams, each beside the file's;\n"
@@ -35,8 +37,8 @@ def print_report(report: Report, console: Console) -> None:
             escape(i.image),
             f"{i.torch_bpp:.4f}",
             f"{i.file_bpp:.4f}",
-            f"{i.torch_psnr_db:.2f}",
-            f"{i.file_psnr_db:.2f}",
+            format_psnr(i.torch_psnr_db),
+            format_psnr(i.file_psnr_db),
             str(i.torch_bytes),
             str(i.stream_bytes),
             str(i.file_steps),
@@ -47,13 +49,13 @@ def print_report(report: Report, console: Console) -> None:
         *("image", "bytes", "fp16", "PSNR dB", "fp16"),
     )
     for i in report.images:
-        if i.half_file_bytes is not None:
+        if i.half_file_bytes is not None and i.half_psnr_db is not None:
             half.add_row(
                 escape(i.image),
                 str(i.file_bytes),
                 str(i.half_file_bytes),
-                f"{i.file_psnr_db:.3f}",
-                f"{i.half_psnr_db:.3f}",
+                format_psnr(i.file_psnr_db, 3),
+                format_psnr(i.half_psnr_db, 3),
             )
     verdicts = _table("Verdicts", "question", "measured", "accepted", "worst", "verdict")
     for f in report.findings:
@@ -75,8 +77,8 @@ def print_report(report: Report, console: Console) -> None:
             escape(e.image),
             f"{e.torch_bpp:.4f}",
             "" if e.graph_bpp is None else f"{e.graph_bpp:.4f}",
-            f"{e.torch_psnr_db:.2f}",
-            f"{e.graph_psnr_db:.2f}",
+            format_psnr(e.torch_psnr_db),
+            format_psnr(e.graph_psnr_db),
             str(e.graph_steps),
         )
     for table in (graphs, passes, exactness, images, half, end_to_end, verdicts):
@@ -95,5 +97,6 @@ def _table(title: str, *columns: str) -> Table:
 def render_html(report: Report) -> str:
     """The report as one self-contained page."""
     environment = Environment(autoescape=select_autoescape(default=True))
+    environment.filters["psnr"] = format_psnr
     source = files("elic_export").joinpath("parity.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(report=report)

@@ -20,14 +20,21 @@ LIBRARIES = ("torch", "onnx", "onnxsim", "onnxruntime", "compressai", "numpy")
 PACKAGES = ("elic_export", "elic_models", "elic_runtime")
 
 
-def sources_digest(checkpoint: Path, config: ExportConfig, calibration: Path | None) -> str:
+def sources_digest(
+    checkpoint: Path,
+    config: ExportConfig,
+    calibration: Path | None,
+    key: str | None = None,
+    variant: str | None = None,
+) -> str:
     """SHA-256 over the checkpoint, the config, the calibration, this program and the libraries that it uses.
 
-    calibration: a folder, a photograph or a calibration.npz, of exact arithmetic. Raises OSError.
+    calibration: a folder, a photograph or a calibration.npz, of exact arithmetic.
+    key, variant: what of the checkpoint is read, as `load_checkpoint` takes them. Raises OSError.
     """
     found = {
         "config": config.model_dump(),  # not as JSON: sets are put in order below
-        "checkpoint": sha256_file(checkpoint),
+        "checkpoint": [sha256_file(checkpoint), key, variant],
         "calibration": _files(calibration) if calibration is not None else {},
         "templates": _files(DEPLOY_CONFIGS / TARGETS_NAME),
         "program": {name: _files(_source(name)) for name in PACKAGES},
@@ -45,12 +52,12 @@ def up_to_date(folder: Path, sources: str) -> bool:
         bundle.tables()
         for name in bundle.manifest.subgraphs:
             bundle.graph_path(name)
-        for info in (bundle.manifest.calibration, bundle.manifest.conformance):
+        for info in (bundle.manifest.calibration, bundle.manifest.conformance, *bundle.manifest.targets):
             if info is not None:
                 bundle.file(info)
     except BundleError:
         return False
-    return all((folder / path).is_file() for path in bundle.manifest.targets)
+    return True
 
 
 def _source(package: str) -> Path:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import jinja2
 import onnx
-from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
+from elic_runtime.files import sha256_file
+from elic_runtime.manifest import Manifest, SubgraphInfo, TargetFile, TensorInfo, decides_symbols
 
 from elic_export.config import TARGETS_NAME
 from elic_export.errors import ExportError
@@ -71,7 +72,7 @@ class Graph:
     @property
     def decides_symbols(self) -> bool:
         """Whether encoder and decoder must get the same bits from it."""
-        return _decides_symbols(self.name)
+        return decides_symbols(self.name)
 
     @property
     def image(self) -> TensorInfo | None:
@@ -116,10 +117,6 @@ class Graph:
             f"{tensor.name}:{_commas(-1 if isinstance(dim, str) else dim for dim in tensor.shape)}"
             for tensor in self.inputs
         )
-
-
-def _decides_symbols(name: str) -> bool:
-    return name == "h_s" or name.startswith("context_")
 
 
 def _commas(sizes: Any) -> str:
@@ -203,16 +200,16 @@ class Plan:
         return tuple(path for path, _ in self.outputs())
 
 
-def write_targets(manifest: Manifest, folder: Path, templates: Path) -> tuple[str, ...]:
+def write_targets(manifest: Manifest, folder: Path, templates: Path) -> tuple[TargetFile, ...]:
     """Write the compiler inputs of the bundle in `folder`, whose graphs are there already.
 
-    templates: `deploy_configs/targets/`. Returns the files' paths in the bundle, with slashes.
+    templates: `deploy_configs/targets/`. Returns what the manifest says of them.
     Raises ExportError if there are no templates.
     """
     if not (templates / README_TEMPLATE).is_file():
         raise ExportError(f"{templates}: no templates of compiler inputs here ({README_TEMPLATE} not found)")
     graphs = tuple(
-        Graph(name, info, _labels(manifest, name), _decides_symbols(name) and manifest.precision != "fp16")
+        Graph(name, info, _labels(manifest, name), decides_symbols(name) and manifest.precision != "fp16")
         for name, info in manifest.subgraphs.items()
     )
     plans = {target.tool: plan(target, graphs, manifest.arithmetic) for target in TARGETS}
@@ -229,7 +226,7 @@ def write_targets(manifest: Manifest, folder: Path, templates: Path) -> tuple[st
     ]
     deciding = [graph for graph in graphs if graph.decides_symbols]
     readme = write(README_NAME, README_TEMPLATE, manifest=manifest, graphs=graphs, deciding=deciding, plans=plans)
-    return (*written, readme)
+    return tuple(TargetFile(file=path, sha256=sha256_file(folder / path)) for path in (*written, readme))
 
 
 def plan(target: Target, graphs: tuple[Graph, ...], arithmetic: str) -> Plan:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from elic_runtime.manifest import GraphPrecision
+from elic_runtime.plain_json import plain
+from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from elic_export.config import Thresholds
+from elic_export.metrics import psnr_lost
 
 LIKELIHOOD_BOUND = float(np.float32(1e-9))
 """Below which no likelihood is, in float32."""
@@ -17,14 +20,25 @@ HTML_NAME = "parity.html"
 
 
 class _Part(BaseModel):
+    """Read from its JSON it is the same again, with what JSON has no numbers for: see `plain_json.py`."""
+
     model_config = ConfigDict(extra="forbid")
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, fields: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        return plain(fields(self)) if info.mode == "json" else fields(self)
 
 
 class SubgraphResult(_Part):
-    """One output of a subgraph against PyTorch, over all tiles of all images."""
+    """One output of a subgraph against PyTorch, over all tiles of all images.
+
+    precision: of the subgraph, by which its error is judged.
+    psnr_db: infinite if the graph gives PyTorch's very numbers.
+    """
 
     subgraph: str
     tensor: str
+    precision: GraphPrecision
     max_abs_error: float
     relative_error: float
     cosine: float
@@ -71,6 +85,7 @@ class ImageResult(_Part):
     decoded file against PyTorch's decoded streams, both in steps of 1/255. The latter
     has no threshold: one value that rounds the other way moves a patch, in neither
     direction better.
+    *_psnr_db: infinite for a picture that equals the photograph.
     half_*: of a file that emulated fp16 writes and reads, for a bundle in fp16 or mixed precision.
     """
 
@@ -168,11 +183,7 @@ def judge(
     differing = sum(p.differing_symbols for p in passes)
     total = sum(i.file_bytes for i in images)
     return [
-        _worst(
-            "graphs: relative error",
-            limits.relative_error,
-            {f"{s.subgraph} {s.tensor}": s.relative_error for s in subgraphs},
-        ),
+        *_of_graphs(limits, subgraphs),
         _finding(
             "passes: scale indexes differing", limits.index_fraction, indexes / symbols, f"{indexes} of {symbols}"
         ),
@@ -198,11 +209,24 @@ def judge(
             limits,
             limits.psnr_difference_db,
             images,
-            lambda i: abs(i.file_psnr_db - i.torch_psnr_db),
+            lambda i: abs(psnr_lost(i.torch_psnr_db, i.file_psnr_db)),
         ),
         _worst("pictures: g_s off, 8-bit steps", limits.x_hat_steps, {i.image: i.graph_steps for i in images}),
         *([_of_backends(exactness)] if exactness else []),
         *_of_half(limits, images),
+    ]
+
+
+def _of_graphs(limits: Thresholds, subgraphs: list[SubgraphResult]) -> list[Finding]:
+    """The subgraphs of each precision by themselves: one in fp32 is not allowed what fp16 rounds."""
+    precisions = sorted({s.precision for s in subgraphs}, reverse=True)
+    return [
+        _worst(
+            "graphs: relative error" if len(precisions) == 1 else f"graphs in {precision}: relative error",
+            limits.relative_error.of(precision),
+            {f"{s.subgraph} {s.tensor}": s.relative_error for s in subgraphs if s.precision == precision},
+        )
+        for precision in precisions
     ]
 
 
@@ -224,7 +248,7 @@ def _of_half(limits: Thresholds, images: list[ImageResult]) -> list[Finding]:
             limits,
             limits.half_psnr_lost_db,
             emulated,
-            lambda i: i.file_psnr_db - (i.half_psnr_db or 0),
+            lambda i: psnr_lost(i.file_psnr_db, i.half_psnr_db or 0),
         ),
     ]
 
@@ -239,7 +263,7 @@ def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[F
             limits,
             limits.psnr_difference_db,
             images,
-            lambda i: abs(i.graph_psnr_db - i.torch_psnr_db),
+            lambda i: abs(psnr_lost(i.torch_psnr_db, i.graph_psnr_db)),
         )
     ]
     if rated:

@@ -1,13 +1,14 @@
 """Names of tensors: from this project's network to each implementation's checkpoints.
 
-A variant's layout is data: a list of (our prefix, its prefix), the first that fits
-being used and a name that none fits being the same in both. `{k}` is a slice's index,
+A layout is data: a list of (our prefix, its prefix), the first that fits being used and a
+name that none fits being the same in both. A variant has as many as its origin has had. `{k}` is a slice's index,
 `{k-1}` the one before it, `{i}` a layer's. A `{k}` on its side only stands for every
 slice: it stores once per slice what is one here.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
@@ -15,91 +16,161 @@ from elic_models.spec import CHANDELIER, COMPRESSAI_CHANDELIER, COMPRESSAI_OFFIC
 
 KeyLayout = tuple[tuple[str, str], ...]
 
-_COMPRESSAI: KeyLayout = (
-    ("h_a.", "latent_codec.hyper.h_a."),
-    ("h_s.", "latent_codec.hyper.h_s."),
-    ("entropy_bottleneck.", "latent_codec.hyper.entropy_bottleneck."),
+_CHANDELIER: KeyLayout = (
+    ("context.{k}.channel.", "cc_transforms.{k-1}."),
+    ("context.{k}.spatial.", "context_prediction.{k}."),
+    ("context.{k}.aggregation.", "ParamAggregation.{k}."),
+)
+
+_JIANG: KeyLayout = (
+    ("g_a.{i}.conv1.", "g_a.analysis_transform.{i}.branch.0."),
+    ("g_a.{i}.conv2.", "g_a.analysis_transform.{i}.branch.2."),
+    ("g_a.{i}.conv3.", "g_a.analysis_transform.{i}.branch.4."),
+    ("g_a.", "g_a.analysis_transform."),
+    ("g_s.{i}.conv1.", "g_s.synthesis_transform.{i}.branch.0."),
+    ("g_s.{i}.conv2.", "g_s.synthesis_transform.{i}.branch.2."),
+    ("g_s.{i}.conv3.", "g_s.synthesis_transform.{i}.branch.4."),
+    ("g_s.", "g_s.synthesis_transform."),
+    ("h_a.", "h_a.reduction."),
+    ("h_s.", "h_s.increase."),
+    ("context.{k}.channel.", "channel_context.{k}.fushion."),
+    ("context.{k}.spatial.", "local_context.{k}."),
+    ("context.{k}.anchor_aggregation.", "entropy_parameters_anchor.{k}.fusion."),
+    ("context.{k}.aggregation.", "entropy_parameters_nonanchor.{k}.fusion."),
+)
+
+_COMPRESSAI_CONTEXT: KeyLayout = (
     ("context.{k}.channel.", "latent_codec.y.channel_context.y{k}."),
     ("context.{k}.spatial.", "latent_codec.y.latent_codec.y{k}.context_prediction."),
     ("context.{k}.aggregation.", "latent_codec.y.latent_codec.y{k}.entropy_parameters."),
     ("gaussian_conditional.", "latent_codec.y.latent_codec.y{k}.y.gaussian_conditional."),
 )
 
-KEY_LAYOUTS: dict[str, KeyLayout] = {
-    CHANDELIER.name: (
-        ("context.{k}.channel.", "cc_transforms.{k-1}."),
-        ("context.{k}.spatial.", "context_prediction.{k}."),
-        ("context.{k}.aggregation.", "ParamAggregation.{k}."),
+_COMPRESSAI: tuple[KeyLayout, ...] = (
+    # Up to CompressAI 1.2.8.
+    (
+        ("h_a.", "latent_codec.hyper.h_a."),
+        ("h_s.", "latent_codec.hyper.h_s."),
+        ("entropy_bottleneck.", "latent_codec.hyper.entropy_bottleneck."),
+        *_COMPRESSAI_CONTEXT,
     ),
-    JIANG.name: (
-        ("g_a.{i}.conv1.", "g_a.analysis_transform.{i}.branch.0."),
-        ("g_a.{i}.conv2.", "g_a.analysis_transform.{i}.branch.2."),
-        ("g_a.{i}.conv3.", "g_a.analysis_transform.{i}.branch.4."),
-        ("g_a.", "g_a.analysis_transform."),
-        ("g_s.{i}.conv1.", "g_s.synthesis_transform.{i}.branch.0."),
-        ("g_s.{i}.conv2.", "g_s.synthesis_transform.{i}.branch.2."),
-        ("g_s.{i}.conv3.", "g_s.synthesis_transform.{i}.branch.4."),
-        ("g_s.", "g_s.synthesis_transform."),
-        ("h_a.", "h_a.reduction."),
-        ("h_s.", "h_s.increase."),
-        ("context.{k}.channel.", "channel_context.{k}.fushion."),
-        ("context.{k}.spatial.", "local_context.{k}."),
-        ("context.{k}.anchor_aggregation.", "entropy_parameters_anchor.{k}.fusion."),
-        ("context.{k}.aggregation.", "entropy_parameters_nonanchor.{k}.fusion."),
+    # CompressAI's main branch since its HyperpriorLatentCodec holds h_a and h_s itself (pull requests 352, 355).
+    (
+        ("h_a.", "latent_codec.h_a."),
+        ("h_s.", "latent_codec.h_s."),
+        ("entropy_bottleneck.", "latent_codec.z.entropy_bottleneck."),
+        *_COMPRESSAI_CONTEXT,
     ),
+)
+
+KEY_LAYOUTS: dict[str, tuple[KeyLayout, ...]] = {
+    CHANDELIER.name: (_CHANDELIER,),
+    JIANG.name: (_JIANG,),
     COMPRESSAI_OFFICIAL.name: _COMPRESSAI,
     COMPRESSAI_CHANDELIER.name: _COMPRESSAI,
 }
 
-_OLD_BOTTLENECK = re.compile(r"^(.*\b)?entropy_bottleneck\._(matrix|bias|factor)(\d+)$")
+PREFIXES = ("model.", "net.", "network.")
+"""Names of attributes in which training code keeps the network: stripped where every key has them."""
+
+WRAPPING_MODULES = frozenset(
+    {"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+)
+"""Names that PyTorch's wrappers (data parallel, compiled, sharded, averaged, ...) put around a network or a
+part of it: dropped wherever they stand, since no ELIC calls a layer so."""
+
+BOOKKEEPING = frozenset(
+    {"n_averaged", "total_ops", "total_params", "epoch", "step", "global_step", "lr", "loss", "best_loss"}
+)
+"""Last names of single numbers that averaging, thop and training scripts leave among the weights."""
+
+_OLD_BOTTLENECK = re.compile(r"^(.*\b)?entropy_bottleneck\._(?:(matrix|bias|factor)|(matrices|biases|factors)\.)(\d+)$")
 _NEW_BOTTLENECK = {"matrix": "matrices", "bias": "biases", "factor": "factors"}
 
 
 def normalize_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop DataParallel's `module.`, and rename CompressAI's old entropy bottleneck.
+    """Drop what is no part of the network, in names and among the tensors, and rename the old entropy bottleneck.
 
-    `entropy_bottleneck._matrix0` becomes `entropy_bottleneck.matrices.0`, as CompressAI
-    1.2.8 writes it. Raises ValueError if two names become one.
+    `entropy_bottleneck._matrix0`, or `_matrices.0` of CompressAI's releases between, becomes
+    `entropy_bottleneck.matrices.0`, as CompressAI 1.2.8 writes it. Raises ValueError if two names become one.
     """
-
-    def rename(key: str) -> str:
-        key = key.removeprefix("module.")
-        old = _OLD_BOTTLENECK.match(key)
-        return f"{old[1] or ''}entropy_bottleneck.{_NEW_BOTTLENECK[old[2]]}.{old[3]}" if old else key
-
     renamed: dict[str, Tensor] = {}
     for key, value in tensors.items():
-        if rename(key) in renamed:
-            raise ValueError(f"{rename(key)} is there twice, under two names")
-        renamed[rename(key)] = value
-    return renamed
+        name = _own_name(key)
+        if value.numel() == 1 and name.rpartition(".")[2] in BOOKKEEPING:
+            continue
+        if name in renamed:
+            raise ValueError(f"{name} is there twice, under two names")
+        renamed[name] = value
+    prefix = _shared_prefix(renamed)
+    return {name.removeprefix(prefix): value for name, value in renamed.items()}
 
 
-def read_spec(tensors: Mapping[str, Tensor], variant: str) -> ModelSpec:
-    """Widths from the tensors' shapes. Raises KeyError, IndexError, ValueError."""
+def _own_name(key: str) -> str:
+    """A key without wrappers' names, and by the entropy bottleneck's present names."""
+    key = ".".join(part for part in key.split(".") if part not in WRAPPING_MODULES)
+    old = _OLD_BOTTLENECK.match(key)
+    return f"{old[1] or ''}entropy_bottleneck.{_NEW_BOTTLENECK.get(old[2], old[3])}.{old[4]}" if old else key
 
-    def shape(name: str) -> tuple[int, ...]:
-        return tuple(tensors[_one_key(name, variant)].shape)
 
-    N = shape("g_a.0.weight")[0]
-    M = shape("h_a.0.weight")[1]
+def _shared_prefix(keys: Collection[str]) -> str:
+    """The longest chain of `PREFIXES` that every key begins with."""
+    prefix = ""
+    while step := next((p for p in PREFIXES if keys and all(key.startswith(prefix + p) for key in keys)), ""):
+        prefix += step
+    return prefix
+
+
+WIDTHS: dict[str, tuple[tuple[str, int, int], ...]] = {
+    "N": (
+        *(("g_a.0.weight", 0, 1), ("g_a.0.bias", 0, 1), ("g_a.4.bias", 0, 1)),
+        *(("h_a.0.bias", 0, 1), ("entropy_bottleneck.quantiles", 0, 1)),
+    ),
+    "M": (("h_a.0.weight", 1, 1), ("g_a.13.weight", 0, 1), ("g_a.13.bias", 0, 1), ("g_s.1.weight", 0, 1)),
+    "group": (
+        *(("context.{k}.spatial.weight", 1, 1), ("context.{k}.spatial.weight", 0, 2)),
+        *(("context.{k}.spatial.bias", 0, 2), ("context.{k}.aggregation.4.weight", 0, 2)),
+        *(("context.{k}.aggregation.4.bias", 0, 2),),
+    ),
+}
+"""Where a width stands: our tensor, its axis, and how many times the width that axis is. Several, so that
+a checkpoint with one of them lost or misshapen is still told which one."""
+
+
+def read_spec(tensors: Mapping[str, Tensor], variant: str, layout: KeyLayout) -> ModelSpec:
+    """Widths from the tensors' shapes. Raises KeyError: a tensor's name; ValueError: why they are no widths."""
     groups: list[int] = []
-    while _one_key(name := f"context.{len(groups)}.spatial.weight", variant) in tensors:
-        groups.append(shape(name)[1])
-    return ModelSpec(N, M, tuple(groups), variant)
+    while any(_one_key(name.format(k=len(groups)), layout) in tensors for name, _, _ in WIDTHS["group"]):
+        groups.append(_width(tensors, "group", layout, len(groups)))
+    return ModelSpec(_width(tensors, "N", layout), _width(tensors, "M", layout), tuple(groups), variant)
 
 
-def checkpoint_keys(name: str, spec: ModelSpec) -> tuple[str, ...]:
-    """What a checkpoint of this variant calls our tensor `name`: one key, or one per slice."""
-    key = _one_key(name, spec.variant)
+def _width(tensors: Mapping[str, Tensor], what: str, layout: KeyLayout, k: int = 0) -> int:
+    """What most of a width's sources say; of equally many, the first of them."""
+    keys = [(_one_key(name.format(k=k), layout), axis, times) for name, axis, times in WIDTHS[what]]
+    there = [(key, axis, times) for key, axis, times in keys if key in tensors]
+    if not there:
+        raise KeyError(keys[0][0])
+    said = [tensors[key].shape[axis] // times for key, axis, times in there if tensors[key].dim() > axis]
+    if not said:
+        raise ValueError(f"{there[0][0]} has the shape {list(tensors[there[0][0]].shape)}")
+    return Counter(said).most_common(1)[0][0]
+
+
+def checkpoint_keys(name: str, spec: ModelSpec, layout: KeyLayout | None = None) -> tuple[str, ...]:
+    """What a checkpoint calls our tensor `name`: one key, or one per slice.
+
+    spec: of the network; its variant has layouts. layout: one of them, by default the first.
+    """
+    key = _one_key(name, layout or KEY_LAYOUTS[spec.variant][0])
     if "{k}" not in key:
         return (key,)
     return tuple(key.replace("{k}", str(k)) for k in range(len(spec.groups)))
 
 
-def _one_key(name: str, variant: str) -> str:
+def _one_key(name: str, layout: KeyLayout) -> str:
     """The key of our tensor `name`, `{k}` left in it where it is stored once per slice."""
-    for ours, theirs in KEY_LAYOUTS[variant]:
+    for ours, theirs in layout:
         pattern = re.escape(ours).replace(r"\{k\}", r"(?P<k>\d+)").replace(r"\{i\}", r"(?P<i>\d+)")
         found = re.match(pattern, name)
         if found:

@@ -9,12 +9,14 @@ that a damaged checkpoint is as far from, the first in `VARIANTS` is named.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from elic_models.elic import ELIC
-from elic_models.keys import checkpoint_keys, read_spec
+from elic_models.keys import KEY_LAYOUTS, KeyLayout, checkpoint_keys, read_spec
 from elic_models.spec import VARIANTS, ModelSpec
 
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
@@ -23,14 +25,15 @@ TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
 
 @dataclass(frozen=True)
 class Match:
-    """Tensors, held against one variant.
+    """Tensors, held against one layout of one variant.
 
-    spec: their widths; None if they do not tell, `problem` saying why.
+    layout: what its keys are called by. spec: their widths; None if they do not tell, `problem` saying why.
     missing, unexpected: keys. misshapen: keys with both shapes.
     resembles: whether most of the variant's keys are there.
     """
 
     variant: str
+    layout: KeyLayout
     spec: ModelSpec | None
     problem: str
     missing: tuple[str, ...]
@@ -66,32 +69,32 @@ def best_match(tensors: Mapping[str, Tensor]) -> Match:
 
 
 def match(tensors: Mapping[str, Tensor], variant: str) -> Match:
-    """Hold tensors, their keys normalized, against one variant."""
+    """Hold tensors, their keys normalized, against one variant, by the layout that they are nearest to."""
+    return min((_match(tensors, variant, layout) for layout in KEY_LAYOUTS[variant]), key=lambda found: found.distance)
+
+
+def _match(tensors: Mapping[str, Tensor], variant: str, layout: KeyLayout) -> Match:
     spec: ModelSpec | None = None
     problem = ""
     try:
-        spec = read_spec(tensors, variant)
+        spec = read_spec(tensors, variant, layout)
     except KeyError as error:
         problem = f"{error.args[0]} is missing"
-    except (IndexError, ValueError) as error:
+    except ValueError as error:
         problem = str(error)
     # The default widths have most names of any others: enough to say which are missing.
     wanted = spec or ModelSpec(variant=variant)
-    with torch.device("meta"):
-        network = ELIC(wanted)
-    own = network.state_dict()
-    required = {key for name, _ in network.named_parameters() for key in checkpoint_keys(name, wanted)}
-    shapes = {key: (name, value.shape) for name, value in own.items() for key in checkpoint_keys(name, wanted)}
-
+    required, shapes = _wanted_tensors(wanted, layout)
     missing = required - tensors.keys()
-    unexpected = tensors.keys() - shapes.keys() - mask_keys(wanted)
+    unexpected = tensors.keys() - shapes.keys() - mask_keys(wanted, layout)
     misshapen = (
         f"{key} {list(tensors[key].shape)} instead of {list(shape)}"
-        for key, (name, shape) in sorted(shapes.items())
-        if spec and key in tensors and not name.endswith(TABLES) and tensors[key].shape != shape
+        for key, shape in sorted(shapes.items())
+        if spec and key in tensors and not key.endswith(TABLES) and tensors[key].shape != shape
     )
     return Match(
         variant,
+        layout,
         spec,
         problem,
         tuple(sorted(missing)),
@@ -101,6 +104,18 @@ def match(tensors: Mapping[str, Tensor], variant: str) -> Match:
     )
 
 
-def mask_keys(spec: ModelSpec) -> set[str]:
+@lru_cache(maxsize=64)
+def _wanted_tensors(spec: ModelSpec, layout: KeyLayout) -> tuple[frozenset[str], Mapping[str, torch.Size]]:
+    """The keys that a checkpoint must have, and the shapes of all that it may have."""
+    with torch.device("meta"):
+        network = ELIC(spec)
+    required = {key for name, _ in network.named_parameters() for key in checkpoint_keys(name, spec, layout)}
+    shapes = {
+        key: value.shape for name, value in network.state_dict().items() for key in checkpoint_keys(name, spec, layout)
+    }
+    return frozenset(required), MappingProxyType(shapes)
+
+
+def mask_keys(spec: ModelSpec, layout: KeyLayout) -> set[str]:
     """Keys of the checkerboard masks, which checkpoints may hold and this network computes."""
-    return {key for k in range(len(spec.groups)) for key in checkpoint_keys(f"context.{k}.spatial.mask", spec)}
+    return {key for k in range(len(spec.groups)) for key in checkpoint_keys(f"context.{k}.spatial.mask", spec, layout)}

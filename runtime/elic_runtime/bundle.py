@@ -4,7 +4,8 @@ from pathlib import Path
 
 from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
-from elic_runtime.manifest import FileInfo, Manifest, read_manifest
+from elic_runtime.manifest import FileInfo, Manifest, TargetFile
+from elic_runtime.manifest_file import read_manifest
 from elic_runtime.tables import EntropyTables, read_tables
 
 
@@ -44,7 +45,7 @@ class Bundle:
             raise BundleError(f"{self.folder}: the entropy tables are not those of this model")
         return tables
 
-    def file(self, info: FileInfo) -> Path:
+    def file(self, info: FileInfo | TargetFile) -> Path:
         """The checked file of a manifest's entry. Raises BundleError if it is absent or was changed."""
         path = self.folder / info.file
         try:

@@ -1,5 +1,6 @@
 """The `elic` command: photographs to `.elic` files and back."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,12 +15,14 @@ from elic_runtime.console import (
     console,
     describe,
     fail,
+    note,
     one_line_errors,
     print_json,
     progress,
     run_app,
 )
 from elic_runtime.errors import ElicError, ImageError
+from elic_runtime.streams import STREAM, name_of, read_input, write_output
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,8 +43,8 @@ Facts = dict[str, Any]
 @app.command()
 @one_line_errors(ElicError)
 def compress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Image, or folder of images.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, or folder for a folder.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Image, folder of images, or - for standard input.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, folder for a folder, or -.")],
     bundle: BundleOption,
     coder: Annotated[str, typer.Option(help="Entropy coder: constriction, or compressai.")] = "constriction",
     threads: ThreadsOption = 0,
@@ -50,23 +53,24 @@ def compress(
 ) -> None:
     """Compress an image, or every image of a folder.
 
-    RGB, grey, palette and 16-bit photographs of any size up to 134 megapixels; EXIF orientation is applied.
+    RGB, grey, palette and 16-bit photographs of any size up to 134 megapixels; orientation is applied, embedded colour
+    profiles are converted to sRGB.
     """
     from elic_runtime.codec import Codec
     from elic_runtime.container import SUFFIX
-    from elic_runtime.files import write_bytes
-    from elic_runtime.images import image_files, read_image
+    from elic_runtime.images import decode_photograph, image_files, read_photograph
 
-    jobs = _jobs(source, target, image_files(source), (SUFFIX,), force)
+    jobs = _jobs(source, target, image_files(source, note), (SUFFIX,), force)
     codec = Codec.load(bundle, decode=False, coder=coder, threads=threads)
 
-    def run(image_path: Path, out: Path) -> Facts:
-        image = read_image(image_path)
+    def run(path: Path, out: Path) -> Facts:
+        photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
         start = time.perf_counter()
-        data = codec.compress(image)
+        data = codec.compress(photograph.pixels)
         seconds = time.perf_counter() - start
-        write_bytes(out, data)
-        return _facts(image_path, out, image.shape, len(data), seconds)
+        write_output(out, data)
+        facts = _facts(path, out, photograph.pixels.shape, len(data), seconds)
+        return facts | {"converted_from": photograph.converted_from}
 
     _run_jobs(jobs, run, "compress", as_json)
 
@@ -74,9 +78,10 @@ def compress(
 @app.command()
 @one_line_errors(ElicError)
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help=".elic file, or folder of them.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help=".elic file, folder of them, or - for standard input.")],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Image to write (.png, .tif, .bmp, .ppm), or folder for a folder.")
+        Path,
+        typer.Argument(metavar="OUT", help="Image to write (.png, .tif, .bmp, .ppm), folder for a folder, or - (PNG)."),
     ],
     bundle: BundleOption,
     threads: ThreadsOption = 0,
@@ -88,17 +93,17 @@ def decompress(
     A file that is damaged, or was written with another bundle, is refused; nothing is written for it.
     """
     from elic_runtime.codec import Codec
-    from elic_runtime.images import WRITABLE, container_files, write_image
+    from elic_runtime.images import WRITABLE, container_files, encode_image
 
-    jobs = _jobs(source, target, container_files(source), WRITABLE, force)
+    jobs = _jobs(source, target, container_files(source, note), WRITABLE, force)
     codec = Codec.load(bundle, encode=False, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
-        data = path.read_bytes()
+        data = read_input(path)
         start = time.perf_counter()
         image = codec.decompress(data)
         seconds = time.perf_counter() - start
-        write_image(out, image)
+        write_output(out, encode_image(image, out.suffix or WRITABLE[0]))
         return _facts(path, out, image.shape, len(data), seconds)
 
     _run_jobs(jobs, run, "decompress", as_json)
@@ -107,7 +112,7 @@ def decompress(
 @app.command()
 @one_line_errors(ElicError)
 def info(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help=".elic file, or folder of a bundle.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help=".elic file, folder of a bundle, or -.")],
     as_json: JsonOption = False,
 ) -> None:
     """Say what a file or a bundle is. A file is checked whole, without its bundle."""
@@ -137,7 +142,7 @@ def evaluate(
     A no-entropy bundle gives its likelihoods' rate, a codec's bundle the size of its real files.
     """
     from elic_runtime.bundle import Bundle
-    from elic_runtime.evaluate import PADDINGS, means, print_results
+    from elic_runtime.evaluate import PADDINGS, eval_facts, print_results
     from elic_runtime.evaluate import evaluate as run
     from elic_runtime.images import image_files
     from elic_runtime.runners import onnxruntime_factory
@@ -145,11 +150,10 @@ def evaluate(
     chosen = next((known for known in PADDINGS if known == padding), None)
     if chosen is None:
         raise ImageError(f"--padding {padding}: it is one of {', '.join(PADDINGS)}")
-    paths = progress(image_files(images), "eval")
+    paths = progress(image_files(images, note), "eval")
     results = run(Bundle(bundle), paths, chosen, onnxruntime_factory(threads=threads))
     if as_json:
-        psnr_db, bpp = means(results)
-        print_json({"images": [asdict(result) for result in results], "mean": {"psnr_db": psnr_db, "bpp": bpp}})
+        print_json(eval_facts(results))
     else:
         print_results(results, console())
 
@@ -192,13 +196,16 @@ def _jobs(
     Raises ImageError for an output of another ending, two inputs for one output, or,
     without `force`, an output of a folder of inputs that is there already.
     """
+    if target == STREAM and not source.is_dir():
+        return [(source, target)]
     if not source.is_dir():
-        out = target / f"{source.stem}{suffixes[0]}" if target.is_dir() else target
+        stem = "stdin" if source == STREAM else source.stem
+        out = target / f"{stem}{suffixes[0]}" if target.is_dir() else target
         if out.suffix.lower() not in suffixes:
             raise ImageError(f"{out}: the output is a folder that exists, or ends in {', '.join(suffixes)}")
         return [(source, out)]
-    if target.is_file():
-        raise ImageError(f"{target}: a file, where a folder is needed for a folder of inputs")
+    if target.is_file() or target == STREAM:
+        raise ImageError(f"{name_of(target, output=True)}: a file, where a folder is needed for a folder of inputs")
     jobs = {target / f"{path.stem}{suffixes[0]}": path for path in inputs}
     if len(jobs) < len(inputs):
         clash = next(p for p in inputs if p not in jobs.values())
@@ -216,17 +223,24 @@ def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts],
     for path, out in progress(jobs, what):
         try:
             done.append(run(path, out))
-        except (ElicError, OSError) as error:
+        except OSError as error:  # its own message names the file, which may be the output
             failed += 1
-            message = describe(error)
-            fail(message if str(path) in message else f"{path}: {message}")
+            fail(describe(error))
+        except ElicError as error:
+            failed += 1
+            message, name = describe(error), name_of(path)
+            fail(message if name in message else f"{name}: {message}")
+    # What was written to standard output is not to be mixed with what is said of it.
+    file = sys.stderr if any(out == STREAM for _, out in jobs) else sys.stdout
     if as_json:
-        print_json(done)
+        print_json(done, file)
     else:
         for facts in done:
+            converted = f", colours converted from {facts['converted_from']}" if facts.get("converted_from") else ""
             print(
                 f"{facts['output']}: {facts['width']}x{facts['height']}, {facts['bytes']} bytes, "
-                f"{facts['bpp']} bpp, {facts['seconds']} s"
+                f"{facts['bpp']} bpp, {facts['seconds']} s{converted}",
+                file=file,
             )
     if failed:
         raise typer.Exit(BAD_INPUT)
@@ -235,8 +249,8 @@ def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts],
 def _facts(source: Path, target: Path, shape: tuple[int, ...], size: int, seconds: float) -> Facts:
     height, width = shape[:2]
     return {
-        "input": str(source),
-        "output": str(target),
+        "input": name_of(source),
+        "output": name_of(target, output=True),
         "width": width,
         "height": height,
         "bytes": size,

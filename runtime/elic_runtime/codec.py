@@ -8,8 +8,10 @@ image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─
 ```
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,23 @@ from elic_runtime.container import (
     symbols_checksum,
 )
 from elic_runtime.context import ANCHOR, NONANCHOR, ContextModel, Floats, Symbols, pack
-from elic_runtime.errors import CoderError, DesyncError, ElicError, ImageError, WrongBundleError
+from elic_runtime.errors import (
+    CoderError,
+    DesyncError,
+    ElicError,
+    FormatError,
+    NotFiniteError,
+    WrongBundleError,
+)
+from elic_runtime.pixels import check_image, to_image, to_input
 from elic_runtime.runners import Providers, Runner, RunnerFactory, load_runner, onnxruntime_factory
 from elic_runtime.shapes import DOWNSAMPLING
 from elic_runtime.tables import CdfTables
-from elic_runtime.tiles import Image, TileGrid, fill, groups
+from elic_runtime.tiles import Image, PartialImage, TileGrid, fill, groups
+from elic_runtime.transforms import load_analysis, load_synthesis
+
+PLAUSIBLE = 2048
+"""Largest symbols that trained models gave of any image, and then some. Larger ones may be too much for fp16."""
 
 
 class Codec:
@@ -64,8 +78,8 @@ class Codec:
         require_exact(bundle, factory, deciding, self._tables.medians)
         self._h_s = deciding["h_s"]
         self._context = ContextModel(bundle.manifest.model, deciding.__getitem__)
-        self._analyse = _load_analysis(bundle, load) if encode else None
-        self._synthesise = _load_synthesis(bundle, load) if decode else None
+        self._analyse = load_analysis(bundle, load) if encode else None
+        self._synthesise = load_synthesis(bundle, load) if decode else None
 
     @classmethod
     def load(
@@ -90,8 +104,13 @@ class Codec:
         A bundle of exact arithmetic is first run over its known input (0.1 to 0.2 s at 512x512, once
         per process and ONNX Runtime setting on a CPU; each time for another provider or `runner`).
         Raises BundleError (missing, edited or incomplete), CoderError (no such coder),
-        ConformanceError (the backend does not compute the bundle's integers).
+        ConformanceError (the backend does not compute the bundle's integers), ElicError for
+        options that are none.
         """
+        if not encode and not decode:
+            raise ElicError("encode=False, decode=False: a codec of neither half does nothing")
+        if max_pixels < 1:
+            raise ElicError(f"max_pixels={max_pixels}: it is at least 1")
         factory = runner or onnxruntime_factory(providers, threads)
         return cls(Bundle(Path(path)), factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
 
@@ -101,15 +120,32 @@ class Codec:
         Raises ImageError for another type or shape; CoderError for symbols that no image
         gives; BundleError if a subgraph does not run; ElicError if loaded with `encode=False`.
         """
+        return next(self.compress_many([image]))
+
+    def compress_many(self, images: Iterable[Image]) -> Iterator[bytes]:
+        """Code images, as many tiles at once as the bundle takes: with a batch of 4, four images in one run.
+
+        images: each as `compress` takes it, and read as they are needed.
+        Yields each one's file, the same as `compress` gives, in their order. Raises what
+        `compress` raises; files of images in the batch of one that raises are lost.
+        """
         if self._analyse is None:
             raise ElicError("this codec was loaded with encode=False")
-        check_image(image, self.max_pixels)
-        grid = TileGrid.within(image.shape[0], image.shape[1], self._manifest.encoder)
-        coded: list[CodedTile] = []
-        for tiles in groups(grid.cut(image), self._manifest.batch.min):
-            x = self._fill(np.concatenate([to_input(tile) for tile in tiles]))
-            coded += self._encode_tiles(*self._analyse(x), len(tiles))
-        return serialize(Container(self._coder.name, self._manifest.arithmetic, self._fingerprint, grid, tuple(coded)))
+        waiting: deque[tuple[TileGrid, list[CodedTile]]] = deque()
+
+        def tiles() -> Iterator[Image]:
+            for image in images:
+                check_image(image, self.max_pixels)
+                grid = TileGrid.within(image.shape[0], image.shape[1], self._manifest.encoder)
+                waiting.append((grid, []))
+                yield from grid.cut(image)
+
+        for group in groups(tiles(), self._manifest.batch.max, np.shape):
+            x = self._fill(np.concatenate([to_input(tile) for tile in group]))
+            for tile in self._encode_tiles(*self._analyse(x), len(group)):
+                next(coded for grid, coded in waiting if len(coded) < grid.tiles).append(tile)
+            while waiting and len(waiting[0][1]) == waiting[0][0].tiles:
+                yield self._serialize(*waiting.popleft())
 
     def decompress(self, data: bytes) -> Image:
         """Decode a file: uint8 [H, W, 3] (RGB).
@@ -118,16 +154,51 @@ class Codec:
         decodes to other symbols than were encoded; BundleError if a subgraph does not run;
         ElicError if loaded with `decode=False`.
         """
+        return next(self.decompress_many([data]))
+
+    def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
+        """Decode files, as many tiles at once as the bundle takes.
+
+        files: each as `decompress` takes it, and read as they are needed.
+        Yields each one's image, the same as `decompress` gives, in their order. Raises what
+        `decompress` raises; images of files in the batch of one that raises are lost.
+        """
         if self._synthesise is None:
             raise ElicError("this codec was loaded with decode=False")
-        container = parse(bytes(memoryview(data)), self.max_pixels, self._check_ours)
-        coder = self._get_coder(container.coder)
-        return container.grid.join(self._decoded(container, coder, self._synthesise))
+        waiting: deque[PartialImage] = deque()
 
-    def _decoded(self, container: Container, coder: Coder, synthesise: Callable[[Floats], Floats]) -> Iterator[Image]:
-        for tiles in groups(container.tiles, self._manifest.batch.min):
-            x_hat = synthesise(self._decode_tiles(tiles, container.grid, coder))
-            yield from map(to_image, x_hat[: len(tiles)])
+        def tiles() -> Iterator[_CodedBy]:
+            for data in files:
+                container = parse(_bytes(data), self.max_pixels, self._check_ours)
+                coder = self._get_coder(container.coder)
+                waiting.append(PartialImage(container.grid))
+                yield from (_CodedBy(coder, tile, container.grid) for tile in container.tiles)
+
+        for group in groups(tiles(), self._manifest.batch.max, _CodedBy.shape):
+            x_hat = self._picture(group, self._synthesise)
+            for tile in map(to_image, x_hat[: len(group)]):
+                next(picture for picture in waiting if picture.left).paste(tile)
+            while waiting and not waiting[0].left:
+                yield waiting.popleft().pixels
+
+    def _serialize(self, grid: TileGrid, tiles: list[CodedTile]) -> bytes:
+        manifest = self._manifest
+        return serialize(Container(self._coder.name, manifest.arithmetic, self._fingerprint, grid, tuple(tiles)))
+
+    def _picture(self, group: Sequence["_CodedBy"], synthesise: Callable[[Floats], Floats]) -> Floats:
+        """x_hat [B, 3, H, W] of a group of tiles."""
+        largest = 0
+
+        def see(symbols: Symbols) -> None:
+            nonlocal largest
+            largest = max(largest, int(np.abs(symbols).max()))
+
+        try:
+            return synthesise(self._decode_tiles(group, see))
+        except NotFiniteError as error:
+            if largest <= PLAUSIBLE:
+                raise
+            raise FormatError(f"it holds symbols of up to {largest}, which no image gives: {error}") from None
 
     def _fill(self, values: NDArray[Any]) -> NDArray[Any]:
         return fill(values, self._manifest.batch.min)
@@ -138,10 +209,16 @@ class Codec:
         return self._coders[name]
 
     def _check_ours(self, container: Container, n_slices: int) -> None:
+        arithmetic = self._manifest.arithmetic
         if container.fingerprint != self._fingerprint:
             raise WrongBundleError(
                 f"written with another bundle (fingerprint {container.fingerprint.hex()[:12]}, "
                 f"this one is {self._fingerprint.hex()[:12]}): decode it with the bundle that wrote it"
+            )
+        if container.arithmetic != arithmetic:
+            raise WrongBundleError(
+                f"written in {container.arithmetic} arithmetic, this bundle's is {arithmetic}: decode it with the "
+                "bundle that wrote it"
             )
         extent, grid = self._manifest.decoder, container.grid
         if not extent.holds(grid.tile_height, grid.tile_width):
@@ -174,34 +251,30 @@ class Codec:
 
     def _encode_section(self, passes: Sequence[tuple[Symbols, Indexes]], tables: CdfTables) -> Section:
         streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
-        return Section(streams, symbols_checksum([symbols for symbols, _ in passes]))
+        return Section(streams, tuple(symbols_checksum(symbols) for symbols, _ in passes))
 
-    def _decode_tiles(self, tiles: Sequence[CodedTile], grid: TileGrid, coder: Coder) -> Floats:
-        """y_hat [B, M, H/16, W/16] of a group of tiles."""
-        z_shape = (self._manifest.model.N, grid.tile_height // DOWNSAMPLING, grid.tile_width // DOWNSAMPLING)
-        z_indexes = _z_indexes(z_shape)
-        z_symbols = np.stack([self._decode_z(tile, z_indexes, coder) for tile in tiles])
-        anchors: list[Symbols] = []
+    def _decode_tiles(self, group: Sequence["_CodedBy"], see: Callable[[Symbols], None]) -> Floats:
+        """y_hat [B, M, H/16, W/16] of a group of tiles. `see` is shown all symbols before a subgraph gets them."""
+        height, width = group[0].shape()
+        z_indexes = _z_indexes((self._manifest.model.N, height // DOWNSAMPLING, width // DOWNSAMPLING))
+
+        def decode(section: Callable[[CodedTile], Section], half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
+            """A pass of every tile, each held to its checksum. indexes: [B, ...]."""
+            symbols = np.stack(
+                [_decode_stream(t.coder, section(t.tile), half, i, tables) for t, i in zip(group, indexes, strict=True)]
+            )
+            see(symbols)
+            return self._fill(symbols)
 
         def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
-            indexes = self._tables.scale_indexes(scales)
-            symbols = []
             with self._desync(f"slice {k}"):
-                for b, tile in enumerate(tiles):
-                    stream = tile.slices[k].streams[half]
-                    symbols.append(coder.decode(stream, indexes[b].ravel(), self._tables.y).reshape(indexes[b].shape))
-                    if half == NONANCHOR:
-                        _check_symbols(tile.slices[k], [anchors[b], symbols[b]])
-            anchors[:] = symbols
-            return self._fill(np.stack(symbols))
+                indexes = self._tables.scale_indexes(scales[: len(group)])
+                return decode(lambda tile: tile.slices[k], half, indexes, self._tables.y)
 
-        return self._context.walk(*self._latent_parameters(self._fill(z_symbols)), code)
-
-    def _decode_z(self, tile: CodedTile, indexes: NDArray[np.uint16], coder: Coder) -> Symbols:
         with self._desync("z"):
-            symbols = coder.decode(tile.z.streams[0], indexes.ravel(), self._tables.z).reshape(indexes.shape)
-            _check_symbols(tile.z, [symbols])
-        return symbols
+            indexes = np.broadcast_to(z_indexes, (len(group), *z_indexes.shape))
+            z_symbols = decode(lambda tile: tile.z, 0, indexes, self._tables.z)
+        return self._context.walk(*self._latent_parameters(z_symbols), code)
 
     @contextmanager
     def _desync(self, what: str) -> Iterator[None]:
@@ -221,47 +294,22 @@ class Codec:
         return self._tables.medians[None, :, None, None]
 
 
-def _load_analysis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """x -> y, z; by the merged graph if the bundle has it: one call, and y stays where it is."""
-    if bundle.has("g_a_h_a"):
-        merged = load("g_a_h_a")
+@dataclass(frozen=True)
+class _CodedBy:
+    """A tile, the coder of its streams, and the grid that it is of."""
 
-        def analyse(x: Floats) -> tuple[Floats, Floats]:
-            outputs = merged({"x": x})
-            return outputs["y"], outputs["z"]
-    else:
-        g_a, h_a = load("g_a"), load("h_a")
+    coder: Coder
+    tile: CodedTile
+    grid: TileGrid
 
-        def analyse(x: Floats) -> tuple[Floats, Floats]:
-            y = g_a({"x": x})["y"]
-            return y, h_a({"y": y})["z"]
-
-    return analyse
-
-
-def _load_synthesis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Floats], Floats]:
-    """y_hat -> x_hat; by the two halves of g_s if the bundle has only these."""
-    if bundle.has("g_s") or not bundle.has("g_s_0"):
-        g_s = load("g_s")
-        return lambda y_hat: g_s({"y_hat": y_hat})["x_hat"]
-    first, second = load("g_s_0"), load("g_s_1")
-    return lambda y_hat: second(first({"y_hat": y_hat}))["x_hat"]
-
-
-def to_input(tile: Image) -> Floats:
-    """uint8 [H, W, 3] -> x float32 [1, 3, H, W] in 0..1."""
-    x = np.ascontiguousarray(tile.transpose(2, 0, 1)[None], dtype=np.float32)
-    return np.divide(x, np.float32(255), out=x)
-
-
-def to_image(x_hat: Floats) -> Image:
-    """x_hat float32 [3, H, W] -> uint8 [H, W, 3], rounded."""
-    scaled = np.clip(x_hat, 0, 1) * np.float32(255)
-    return np.rint(scaled, out=scaled).astype(np.uint8).transpose(1, 2, 0)
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.grid.tile_height, self.grid.tile_width
 
 
 def _round(values: Floats) -> Symbols:
-    return np.rint(values).astype(np.int32)
+    # Beyond these limits no coder takes them, and an int32 holds no more.
+    return np.rint(values).clip(-(2.0**30), 2.0**30).astype(np.int32)
 
 
 def _z_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
@@ -269,19 +317,18 @@ def _z_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
     return np.broadcast_to(np.arange(shape[0], dtype=np.uint16)[:, None, None], shape)
 
 
-def check_image(image: Image, max_pixels: int) -> None:
-    """Raises ImageError unless it is uint8 [H, W, 3], not empty, of at most so many pixels."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ImageError(f"an image is a uint8 array [H, W, 3], not {found}")
-    height, width = image.shape[:2]
-    if not height or not width or height * width > max_pixels:
-        raise ImageError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
-
-
-def _check_symbols(section: Section, passes: Sequence[Symbols]) -> None:
-    if symbols_checksum(passes) != section.symbols_crc:
+def _decode_stream(coder: Coder, section: Section, half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
+    symbols = coder.decode(section.streams[half], indexes.ravel(), tables).reshape(indexes.shape)
+    if symbols_checksum(symbols) != section.symbols_crcs[half]:
         raise CoderError("the checksum of the decoded symbols differs")
+    return symbols
+
+
+def _bytes(data: object) -> bytes:
+    """A file's content. Raises ContainerError for anything else, such as its name."""
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise FormatError(f"a file is decoded from its bytes, not from {type(data).__name__}: read it first")
 
 
 _WHY_DESYNC = {

@@ -6,15 +6,16 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check f
 
 import functools
 import io
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TextIO, TypeVar, cast
 
 import typer
 from rich.console import Console
 from rich.progress import track
+
+from elic_runtime.plain_json import dumps
 
 CHECK_FAILED = 1
 BAD_INPUT = 2
@@ -67,12 +68,18 @@ def run_app(app: typer.Typer) -> None:
     except _UsageError as error:
         if len(sys.argv) < 2:
             sys.exit(BAD_INPUT)  # no command: the help was printed
-        fail(f"{' '.join(error.format_message().split())} See {Path(sys.argv[0]).name} --help.")
+        fail(f"{' '.join(error.format_message().split())} See {Path(sys.argv[0]).name} --help.{_hint(sys.argv[1:])}")
         sys.exit(BAD_INPUT)
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+
+
+def _hint(args: list[str]) -> str:
+    """For names of files that were taken for options."""
+    names = [arg for arg in args if arg.startswith("-") and arg.strip("-") and (Path(arg).suffix or Path(arg).exists())]
+    return f" If {names[0]} is a file, write ./{names[0]}" if names else ""
 
 
 def describe(error: Exception) -> str:
@@ -89,6 +96,11 @@ def fail(message: str) -> None:
     print(f"error: {message}", file=sys.stderr)
 
 
+def note(message: str) -> None:
+    """Write one line that is no error."""
+    print(f"note: {message}", file=sys.stderr)
+
+
 def progress(items: Sequence[T], what: str) -> Iterable[T]:
     """Items with a progress bar on stderr, if there are several and somebody is looking."""
     if len(items) < 2:
@@ -96,6 +108,6 @@ def progress(items: Sequence[T], what: str) -> Iterable[T]:
     return track(items, description=what, console=errors, disable=not errors.is_terminal, transient=True)
 
 
-def print_json(content: Any) -> None:
-    """Facts for scripts, on stdout."""
-    print(json.dumps(content, indent=1))
+def print_json(content: Any, file: TextIO | None = None) -> None:
+    """Facts for scripts, on stdout by default: always JSON, see `plain_json.py`."""
+    print(dumps(content), file=file)

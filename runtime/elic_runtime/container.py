@@ -19,7 +19,7 @@ from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
 from elic_runtime.tiles import TileGrid
 
 MAGIC = b"ELIC"
-VERSION = 1
+VERSION = 2
 SUFFIX = ".elic"
 FINGERPRINT_BYTES = 8
 
@@ -28,7 +28,8 @@ _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
 
 _HEADER = struct.Struct("<4s4B8s2I2H")
 _CRC = struct.Struct("<I")
-_MIN_SECTION = 1 + 2 * _CRC.size
+_SYMBOLS_CRC = struct.Struct("<H")
+_MIN_SECTION = 1 + _SYMBOLS_CRC.size + _CRC.size
 _MAX_LENGTH_BYTES = 5
 
 
@@ -37,11 +38,11 @@ class Section:
     """Streams that are checked together: z, or the two passes of a slice of y.
 
     streams: one for z; anchor and non-anchor for a slice.
-    symbols_crc: CRC-32 of the decoded symbols, as `symbols_checksum` makes it.
+    symbols_crcs: of each stream's decoded symbols, as `symbols_checksum` makes them.
     """
 
     streams: tuple[bytes, ...]
-    symbols_crc: int
+    symbols_crcs: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -117,9 +118,9 @@ def parse(
     return Container(header.coder, header.arithmetic, header.fingerprint, header.grid, tiles)
 
 
-def symbols_checksum(passes: Sequence[NDArray[np.int32]]) -> int:
-    """CRC-32 over symbols as little-endian int32, pass after pass."""
-    return _chained_crc([symbols.astype("<i4").tobytes() for symbols in passes])
+def symbols_checksum(symbols: NDArray[np.int32]) -> int:
+    """The low 16 bits of CRC-32 over a stream's symbols as little-endian int32."""
+    return zlib.crc32(symbols.astype("<i4").tobytes()) & 0xFFFF
 
 
 def _with_crc(data: bytes) -> bytes:
@@ -127,7 +128,8 @@ def _with_crc(data: bytes) -> bytes:
 
 
 def _index_entry(section: Section) -> bytes:
-    entry = b"".join(_pack_length(len(stream)) for stream in section.streams) + _CRC.pack(section.symbols_crc)
+    entry = b"".join(_pack_length(len(stream)) for stream in section.streams)
+    entry += b"".join(map(_SYMBOLS_CRC.pack, section.symbols_crcs))
     return entry + _CRC.pack(_chained_crc((entry, *section.streams)))
 
 
@@ -165,8 +167,8 @@ class _Reader:
         self._at += size
         return self._data[self._at - size : self._at]
 
-    def take_crc(self, what: str) -> int:
-        return int(_CRC.unpack(self.take(_CRC.size, what))[0])
+    def take_crc(self, what: str, layout: struct.Struct = _CRC) -> int:
+        return int(layout.unpack(self.take(layout.size, what))[0])
 
     def take_length(self, what: str) -> tuple[int, bytes]:
         """A LEB128 number, and the bytes it was read from."""
@@ -207,7 +209,7 @@ def _parse_header(reader: _Reader, max_pixels: int) -> tuple[Container, int]:
 class _IndexEntry:
     name: str
     lengths: tuple[int, ...]
-    symbols_crc: int
+    symbols_crcs: tuple[int, ...]
     raw: bytes
     crc: int
 
@@ -222,13 +224,13 @@ def _parse_tile(reader: _Reader, n_slices: int) -> CodedTile:
 def _parse_entry(reader: _Reader, name: str, streams: int) -> _IndexEntry:
     what = f"the index of {name}"
     lengths, raws = zip(*(reader.take_length(what) for _ in range(streams)), strict=True)
-    symbols_crc = reader.take_crc(what)
-    raw = b"".join(raws) + _CRC.pack(symbols_crc)
-    return _IndexEntry(name, lengths, symbols_crc, raw, reader.take_crc(what))
+    symbols_crcs = tuple(reader.take_crc(what, _SYMBOLS_CRC) for _ in range(streams))
+    raw = b"".join((*raws, *map(_SYMBOLS_CRC.pack, symbols_crcs)))
+    return _IndexEntry(name, lengths, symbols_crcs, raw, reader.take_crc(what))
 
 
 def _parse_section(reader: _Reader, entry: _IndexEntry) -> Section:
     streams = tuple(reader.take(length, f"the stream of {entry.name}") for length in entry.lengths)
     if _chained_crc((entry.raw, *streams)) != entry.crc:
         raise ChecksumError(f"{entry.name} is damaged: its checksum differs")
-    return Section(streams, entry.symbols_crc)
+    return Section(streams, entry.symbols_crcs)

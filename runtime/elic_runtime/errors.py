@@ -9,6 +9,10 @@ class BundleError(ElicError):
     """A bundle that is missing, incomplete, edited, of another format version, or does not run."""
 
 
+class NotFiniteError(BundleError):
+    """A subgraph that gives NaN or infinity."""
+
+
 class ConformanceError(ElicError):
     """A backend that does not compute the integers of an exact bundle: its files could be read nowhere else."""
 

@@ -4,22 +4,24 @@ A no-entropy bundle is asked for its picture and its likelihoods, a codec's bund
 its real files. The rate counts padding too, per pixel of the photograph.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from elic_runtime.bundle import Bundle
-from elic_runtime.codec import Codec, check_image, to_image, to_input
+from elic_runtime.codec import Codec
 from elic_runtime.container import MAX_PIXELS
 from elic_runtime.errors import BundleError
 from elic_runtime.images import read_image
+from elic_runtime.metrics import bits, format_psnr, psnr
+from elic_runtime.pixels import check_image, to_image, to_input
 from elic_runtime.runners import RunnerFactory, load_runner, onnxruntime_factory
 from elic_runtime.tiles import Image, TileGrid, fill, groups
 
@@ -37,13 +39,36 @@ Coded = tuple[Image, float | None]
 
 @dataclass(frozen=True)
 class EvalResult:
-    """One photograph. bpp: None if the bundle gives no likelihoods."""
+    """One photograph.
+
+    psnr_db: infinite if the decoded picture equals it.
+    bpp: None if the bundle gives no likelihoods.
+    """
 
     image: str
     width: int
     height: int
     psnr_db: float
     bpp: float | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether the decoded picture is the photograph itself, so that it has no PSNR."""
+        return self.psnr_db == math.inf
+
+
+@dataclass(frozen=True)
+class Means:
+    """Over photographs.
+
+    psnr_db: of those that were decoded otherwise than they are; None if all are equal.
+    bpp: of those whose rate is known; None if there is none.
+    equal: how many were decoded as they are.
+    """
+
+    psnr_db: float | None
+    bpp: float | None
+    equal: int
 
 
 def evaluate(
@@ -61,18 +86,6 @@ def evaluate(
         _graph(bundle, padding, factory) if bundle.manifest.form == "no-entropy" else _files(bundle, padding, factory)
     )
     return [_result(path, code) for path in images]
-
-
-def psnr(expected: Image, found: Image) -> float:
-    """PSNR in dB of two uint8 pictures; 999 if they are equal."""
-    mse = float(((expected.astype(np.float64) - found) ** 2).mean())
-    return float(10 * np.log10(255**2 / mse)) if mse else 999.0
-
-
-def bits(likelihoods: NDArray[np.float32]) -> float:
-    """Ideal code length of symbols of these likelihoods; infinite if one is 0."""
-    with np.errstate(divide="ignore"):
-        return -float(np.log2(likelihoods.astype(np.float64)).sum())
 
 
 def _result(path: Path, code: Callable[[Image], Coded]) -> EvalResult:
@@ -124,10 +137,31 @@ def _pad(image: Image, grid: TileGrid, padding: Padding) -> tuple[Image, tuple[i
     return np.pad(image, sides, mode="edge"), (top, left)
 
 
-def means(results: Sequence[EvalResult]) -> tuple[float, float | None]:
-    """Mean PSNR in dB, and mean bpp if it is known, over images."""
+def means(results: Sequence[EvalResult]) -> Means:
+    """Mean PSNR and rate. A picture that equals the photograph has no PSNR to average: it is counted instead."""
+    psnrs = [result.psnr_db for result in results if not result.equal]
     rates = [result.bpp for result in results if result.bpp is not None]
-    return float(np.mean([result.psnr_db for result in results])), float(np.mean(rates)) if rates else None
+    return Means(
+        psnr_db=float(np.mean(psnrs)) if psnrs else None,
+        bpp=float(np.mean(rates)) if rates else None,
+        equal=len(results) - len(psnrs),
+    )
+
+
+def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
+    """The results for scripts: `psnr_db` is null where `equal` says that there is no error."""
+    images = [
+        {
+            "image": result.image,
+            "width": result.width,
+            "height": result.height,
+            "psnr_db": None if result.equal else result.psnr_db,
+            "equal": result.equal,
+            "bpp": result.bpp,
+        }
+        for result in results
+    ]
+    return {"images": images, "mean": asdict(means(results))}
 
 
 def print_results(results: Sequence[EvalResult], console: Console) -> None:
@@ -136,10 +170,12 @@ def print_results(results: Sequence[EvalResult], console: Console) -> None:
     for column in ("image", "size", "PSNR dB", "bpp"):
         table.add_column(column, justify="left" if column == "image" else "right")
     for r in results:
-        table.add_row(escape(r.image), f"{r.width}x{r.height}", f"{r.psnr_db:.2f}", _rate(r.bpp))
-    mean_psnr, mean_bpp = means(results)
-    table.add_row("mean", "", f"{mean_psnr:.2f}", _rate(mean_bpp))
+        table.add_row(escape(r.image), f"{r.width}x{r.height}", format_psnr(r.psnr_db), _rate(r.bpp))
+    mean = means(results)
+    table.add_row("mean", "", "equal" if mean.psnr_db is None else format_psnr(mean.psnr_db), _rate(mean.bpp))
     console.print(table)
+    if mean.equal:
+        console.print(f"equal to their photographs, and not in the mean PSNR: {mean.equal} of {len(results)}")
 
 
 def _rate(bpp: float | None) -> str:

@@ -23,7 +23,8 @@ def sha256_file(path: Path) -> str:
 def partial_path(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; it becomes `path` if the block ends well, and nothing if not.
 
-    A link's target is written, not the link. Raises OSError for a device, pipe or folder.
+    A link's target is written, not the link. Raises OSError for a device, pipe or folder; it
+    names `path` where the system names nothing, as of a full disk, or the partial file.
     """
     try:
         path = path.resolve()
@@ -36,6 +37,10 @@ def partial_path(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

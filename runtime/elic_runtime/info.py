@@ -12,22 +12,26 @@ from elic_runtime.container import parse
 from elic_runtime.errors import ContainerError
 from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.shapes import Batch, Extent
+from elic_runtime.streams import name_of, read_input
 
 Facts = dict[str, Any]
 
 
 def container_facts(path: Path) -> Facts:
-    """What an `.elic` file says of itself; every byte is checked. Raises ContainerError, OSError."""
-    data = path.read_bytes()
+    """What an `.elic` file, or for `-` standard input, says of itself. Every byte is checked.
+
+    Raises ContainerError, OSError.
+    """
+    data, name = read_input(path), name_of(path)
     try:
         container = parse(data)
     except ContainerError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
     grid = container.grid
     z = sum(tile.z.size for tile in container.tiles)
     slices = [sum(tile.slices[k].size for tile in container.tiles) for k in range(len(container.tiles[0].slices))]
     return {
-        "file": str(path),
+        "file": name,
         "width": grid.width,
         "height": grid.height,
         "bytes": len(data),

@@ -1,12 +1,11 @@
-"""`manifest.json`: what a bundle holds, written by the exporter, read by the codec."""
+"""What a bundle holds, as the exporter says it and the codec reads it: `manifest_file.py` stores it."""
 
 import re
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from elic_runtime.errors import BundleError
 from elic_runtime.shapes import (
     DOWNSAMPLING,
     LATENT_STRIDE,
@@ -23,7 +22,9 @@ from elic_runtime.shapes import (
     resolve,
 )
 
-MANIFEST_NAME = "manifest.json"
+FORMAT_VERSION = 4
+"""Of the bundle: what a folder holds, and how its manifest says so. No program reads another version than its own."""
+
 TABLES_NAME = "entropy_tables.npz"
 
 MAX_SLICES = 32
@@ -35,9 +36,36 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _inner_path(path: str) -> str:
+    for name in path.split("/"):
+        _plain_name(name)
+    return path
+
+
 FileName = Annotated[str, AfterValidator(_plain_name)]
+InnerPath = Annotated[str, AfterValidator(_inner_path)]
+"""With slashes, from the bundle's folder, and never out of it."""
+
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(gt=0, le=65536)]
+
+GraphPrecision = Literal["fp32", "fp16"]
+"""What a subgraph's weights and activations are in."""
+
+Precision = Literal["fp32", "fp16", "mixed"]
+"""Of a bundle; `mixed` is fp16, and fp32 where symbols are decided."""
+
+
+def decides_symbols(subgraph: str) -> bool:
+    """Whether encoder and decoder must get the same bits from a subgraph."""
+    return subgraph == "h_s" or subgraph.startswith("context_")
+
+
+def graph_precision(precision: Precision, subgraph: str) -> GraphPrecision:
+    """What one subgraph is in, in a bundle of this precision."""
+    if precision == "mixed":
+        return "fp32" if decides_symbols(subgraph) else "fp16"
+    return precision
 
 
 class ModelInfo(Record):
@@ -122,6 +150,13 @@ class FileInfo(Record):
     sha256: Digest
 
 
+class TargetFile(Record):
+    """A compiler's input, in a folder of the bundle, and the digest of its bytes."""
+
+    file: InnerPath
+    sha256: Digest
+
+
 class SubgraphInfo(FileInfo):
     """One exported ONNX graph.
 
@@ -177,15 +212,15 @@ class Manifest(Record):
     form: `static` and `dynamic` for a codec, `no-entropy` for one end-to-end graph.
     encoder, decoder: the shapes of x that g_a and h_a take, and those that the others take.
     batch: how many images at once. rewrites: those that the exporter applied, by name.
-    precision: of weights and activations; `mixed` is fp16, and fp32 where symbols are decided.
+    precision: of weights and activations.
     arithmetic: of h_s and the context subgraphs, on which symbols depend. `exact` files
     decode everywhere, `float` ones where the same backend, thread count and processor run.
     calibration: of exact arithmetic; conformance: of subgraphs in it; else absent.
-    targets: compilers' inputs, relative to the bundle. sources: digest of all that the export was made from.
+    targets: compilers' inputs. sources: digest of all that the export was made from.
     fingerprint: bundles that have the same one code alike.
     """
 
-    format_version: Literal[3]
+    format_version: Annotated[int, Field(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
     producer: str
     model: ModelInfo
     checkpoint: CheckpointInfo
@@ -195,13 +230,13 @@ class Manifest(Record):
     batch: Batch
     opset: int
     rewrites: tuple[str, ...]
-    precision: Literal["fp32", "fp16", "mixed"]
+    precision: Precision
     arithmetic: Literal["exact", "float"]
     subgraphs: dict[str, SubgraphInfo]
     entropy_tables: FileInfo
     calibration: FileInfo | None = None
     conformance: ConformanceInfo | None = None
-    targets: tuple[str, ...] = ()
+    targets: tuple[TargetFile, ...] = ()
     sources: Digest
     fingerprint: Digest
 
@@ -275,27 +310,3 @@ class Manifest(Record):
             shapes |= dict.fromkeys(("means", "scales", "y_hat_anchor"), packed)
         sizes = fixed_sizes(self.extent(subgraph), self.batch)
         return {role: fix(shape, sizes) for role, shape in shapes.items()}
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read a bundle's manifest. Raises BundleError if there is none, or it is not valid."""
-    path = folder / MANIFEST_NAME
-    try:
-        text = path.read_bytes()
-    except PermissionError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    except OSError:
-        raise BundleError(
-            f"{folder}: no bundle here ({MANIFEST_NAME} not found): export one with elic-export"
-        ) from None
-    try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, as one line: where it is, and what."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{where}: {first['msg']}"

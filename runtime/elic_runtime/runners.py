@@ -4,7 +4,7 @@ A runner is one loaded subgraph: named arrays in, named arrays out. A factory lo
 them; `Codec.load(runner=...)` takes one, so that an NPU's API needs ten lines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from elic_runtime.bundle import Bundle
-from elic_runtime.errors import BundleError
+from elic_runtime.errors import BundleError, ElicError, NotFiniteError
 from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.shapes import fix, measure
 
@@ -26,7 +26,12 @@ Runner = Callable[[Arrays], Arrays]
 RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
 """(subgraph's name, its checked .onnx file, its manifest entry) -> its runner."""
 
-Providers = str | Sequence[str | tuple[str, dict[str, Any]]]
+Provider = str | tuple[str, dict[str, Any]]
+
+Providers = Provider | Sequence[Provider]
+"""ONNX Runtime's execution providers: a name, or a name and its options; or several, in order of preference."""
+
+MAX_THREADS = 256
 
 
 def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bool = True) -> Runner:
@@ -47,7 +52,8 @@ def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bo
             sizes = measure(taken, {role: inputs[role].shape for role in taken})
         except ValueError as error:
             raise BundleError(f"{name} cannot take this: {error}") from None
-        given = {t.name: np.asarray(inputs[t.role], t.dtype) for t in info.inputs}
+        with np.errstate(over="ignore"):  # what fp16 does not hold is infinite, as it is on the device
+            given = {t.name: np.asarray(inputs[t.role], t.dtype) for t in info.inputs}
         outputs = runner(given)
         found = {}
         for tensor in info.outputs:
@@ -55,7 +61,7 @@ def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bo
             if not isinstance(value, np.ndarray) or value.dtype != tensor.dtype or value.shape != shape:
                 raise BundleError(f"the runner of {name} gives no {tensor.name}, {tensor.dtype} {list(shape)}")
             if finite and not np.isfinite(value).all():
-                raise BundleError(f"the runner of {name} gives a {tensor.name} that is not finite")
+                raise NotFiniteError(f"the runner of {name} gives a {tensor.name} that is not finite")
             found[tensor.role] = value.astype(np.float32, copy=False)
         return found
 
@@ -135,17 +141,36 @@ def onnxruntime_factory(
 ) -> OnnxRuntime:
     """Load subgraphs into ONNX Runtime.
 
-    providers: execution provider, or several in order of preference, each a name or a name and its options.
+    providers: see `Providers`.
     threads: per operator; 0 leaves the choice to ONNX Runtime (one per core).
     optimize: let it rewrite graphs; without, slower, to compare.
-    Raises BundleError for a provider that is not here.
+    Raises BundleError for a provider that is not here, ElicError for providers or threads that are none.
     """
-    providers = (providers,) if isinstance(providers, str) else providers
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
+        raise ElicError(f"threads={threads!r}: it is a number from 0 (one per core) to {MAX_THREADS}")
+    chosen = [_provider(provider) for provider in _listed(providers)]
+    if not chosen:
+        raise ElicError("providers: name one, such as CPUExecutionProvider")
     known = onnxruntime.get_available_providers()
-    chosen = []
-    for provider in providers:
-        name, options = (provider, {}) if isinstance(provider, str) else provider
+    for name, _ in chosen:
         if name not in known:
             raise BundleError(f"this ONNX Runtime has no {name}: it has {', '.join(known)}")
-        chosen.append((name, tuple(sorted((str(key), str(value)) for key, value in options.items()))))
     return OnnxRuntime(tuple(chosen), threads, optimize)
+
+
+def _listed(providers: object) -> list[object]:
+    """One provider, alone or with its options, is a list of one."""
+    if isinstance(providers, str) or (
+        isinstance(providers, tuple) and len(providers) == 2 and isinstance(providers[1], Mapping)
+    ):
+        return [providers]
+    return list(providers) if isinstance(providers, Sequence) else [providers]
+
+
+def _provider(provider: object) -> tuple[str, tuple[tuple[str, str], ...]]:
+    match provider:
+        case str():
+            return provider, ()
+        case (str() as name, Mapping() as options):
+            return name, tuple(sorted((str(key), str(value)) for key, value in options.items()))
+    raise ElicError(f"providers: {provider!r} is no provider's name, nor a pair of one and its options")

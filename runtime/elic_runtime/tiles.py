@@ -4,9 +4,9 @@ Images that the bundle takes whole are one tile, padded to a multiple of 64. Pad
 repeats the last row and column: it costs few bits and makes no edge.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -67,17 +67,35 @@ class TileGrid:
 
     def join(self, tiles: Iterable[Image]) -> Image:
         """The image uint8 [height, width, 3] of which these are the tiles."""
-        image = np.empty((self.height, self.width, 3), dtype=np.uint8)
-        for (rows, columns), tile in zip(self, tiles, strict=True):
-            image[rows, columns] = tile[: rows.stop - rows.start, : columns.stop - columns.start]
-        return image
+        image = PartialImage(self)
+        for _, tile in zip(range(self.tiles), tiles, strict=True):
+            image.paste(tile)
+        return image.pixels
 
 
-def groups(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """As many at a time as a graph takes; the last group may be smaller."""
-    source = iter(items)
-    while group := list(islice(source, size)):
-        yield group
+class PartialImage:
+    """An image that is put together tile by tile.
+
+    pixels: uint8 [height, width, 3]. left: how many tiles are missing.
+    """
+
+    def __init__(self, grid: TileGrid) -> None:
+        self.pixels: Image = np.empty((grid.height, grid.width, 3), np.uint8)
+        self.left = grid.tiles
+        self._places = iter(grid)
+
+    def paste(self, tile: Image) -> None:
+        """Put the next tile, [tile_height, tile_width, 3], where it belongs."""
+        rows, columns = next(self._places)
+        self.pixels[rows, columns] = tile[: rows.stop - rows.start, : columns.stop - columns.start]
+        self.left -= 1
+
+
+def groups(items: Iterable[_T], size: int, kind: Callable[[_T], object] = lambda _: None) -> Iterator[list[_T]]:
+    """As many at a time as a graph takes, neighbours of one kind; the last group of each may be smaller."""
+    for _, alike in groupby(items, kind):
+        while group := list(islice(alike, size)):
+            yield group
 
 
 def fill(values: NDArray[Any], size: int) -> NDArray[Any]:

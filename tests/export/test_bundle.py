@@ -1,5 +1,8 @@
+import dataclasses
+import json
 import shutil
 
+import numpy as np
 import onnx
 import onnxsim
 import pytest
@@ -85,10 +88,10 @@ def test_each_position_goes_through_a_parameter_net_once(bundle_path):
 @pytest.mark.parametrize("opset", [11, 20])
 def test_opsets_at_both_ends_pass_parity(checkpoint, deployment, config, tmp_path, cat, opset):
     small = config.model_copy(update={"opset": opset, "shape": Extent.one(64, 128)})
-    export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
+    export_bundle(deployment, small, tmp_path / "bundle")
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")
-    report = measure_parity(checkpoint.model, deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure_parity(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
@@ -106,17 +109,17 @@ def test_stored_tables_are_the_models(bundle_path, deployment):
 
 @pytest.mark.parametrize("arithmetic", ["exact", "float"])
 def test_the_fingerprint_covers_what_decides_symbols_only(checkpoint, calibration, arithmetic):
-    def of(model):
-        return fingerprint(deploy_exact(model, calibration) if arithmetic == "exact" else deploy_float(model))
+    def of(loaded):
+        return fingerprint(deploy_exact(loaded, calibration) if arithmetic == "exact" else deploy_float(loaded))
 
-    original = of(checkpoint.model)
-    other = load_checkpoint(checkpoint.path).model
+    original = of(checkpoint)
+    other = load_checkpoint(checkpoint.path)
     assert of(other) == original
     with torch.no_grad():
-        other.g_s[1].bias[0] += 1
+        other.model.g_s[1].bias[0] += 1
     assert of(other) == original
     with torch.no_grad():
-        other.contexts[3].aggregation[0].bias[0] += 0.01
+        other.model.contexts[3].aggregation[0].bias[0] += 0.01
     assert of(other) != original
 
 
@@ -124,14 +127,14 @@ def test_the_fingerprint_tells_arithmetics_and_calibrations_apart(
     checkpoint, calibration, deployment, float_deployment
 ):
     wider = Calibration({name: peaks * (1.25 if name == "h_s.1" else 1) for name, peaks in calibration.peaks.items()})
-    fingerprints = {fingerprint(d) for d in (deployment, float_deployment, deploy_exact(checkpoint.model, wider))}
+    fingerprints = {fingerprint(d) for d in (deployment, float_deployment, deploy_exact(checkpoint, wider))}
     assert len(fingerprints) == 3
 
 
 def test_a_forbidden_operator_names_its_node_and_leaves_nothing(checkpoint, deployment, config, tmp_path):
     strict = config.model_copy(update={"allowed_operators": frozenset({"Conv", "Relu"})})
     with pytest.raises(OperatorError, match=r"g_a: node '.*' is \w+, which allowed_operators does not list"):
-        export_bundle(checkpoint, deployment, strict, tmp_path / "bundle")
+        export_bundle(deployment, strict, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,7 +142,7 @@ def test_a_failing_export_keeps_the_earlier_bundle(checkpoint, deployment, confi
     shutil.copytree(bundle_path, tmp_path / "bundle")
     strict = config.model_copy(update={"allowed_operators": frozenset()})
     with pytest.raises(OperatorError):
-        export_bundle(checkpoint, deployment, strict, tmp_path / "bundle")
+        export_bundle(deployment, strict, tmp_path / "bundle")
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
     assert Bundle(tmp_path / "bundle").graph_path("g_s").is_file()
 
@@ -150,10 +153,10 @@ def test_other_folders_are_not_replaced(checkpoint, deployment, config, bundle_p
         if manifest is not None:
             (tmp_path / "manifest.json").write_text(manifest)
         with pytest.raises(ExportError, match="is no bundle"):
-            export_bundle(checkpoint, deployment, config, tmp_path)
+            export_bundle(deployment, config, tmp_path)
         assert (tmp_path / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ExportError, match="is no bundle"):
-        export_bundle(checkpoint, deployment, config, tmp_path / "thesis.txt")
+        export_bundle(deployment, config, tmp_path / "thesis.txt")
 
 
 def test_what_a_compiler_made_is_not_thrown_away(checkpoint, deployment, config, bundle_path, tmp_path):
@@ -162,7 +165,7 @@ def test_what_a_compiler_made_is_not_thrown_away(checkpoint, deployment, config,
     engine.parent.mkdir(exist_ok=True)  # tests of the scripts have made it
     engine.write_bytes(b"hours of work")
     with pytest.raises(ExportError, match=r"it holds targets/trtexec/engines/g_s\.engine, which no export wrote"):
-        export_bundle(checkpoint, deployment, config, copied)
+        export_bundle(deployment, config, copied)
     assert engine.read_bytes() == b"hours of work"
 
 
@@ -170,30 +173,71 @@ def test_an_earlier_bundle_is_replaced(checkpoint, deployment, config, bundle_pa
     shutil.copytree(bundle_path, tmp_path / "bundle")
     (tmp_path / "bundle/parity.json").write_text("{}")
     small = config.model_copy(update={"shape": Extent.one(64, 64)})
-    export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
+    export_bundle(deployment, small, tmp_path / "bundle")
     assert str(Bundle(tmp_path / "bundle").manifest.encoder) == "64x64"
     assert not (tmp_path / "bundle/parity.json").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_bundle_of_an_earlier_format_is_replaced(deployment, config, bundle_path, tmp_path):
+    """Its targets were paths. That it may be replaced is known before the export fails."""
+    copied = shutil.copytree(bundle_path, tmp_path / "bundle")
+    content = json.loads((copied / "manifest.json").read_text())
+    content |= {"format_version": 3, "targets": [target["file"] for target in content["targets"]]}
+    (copied / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(OperatorError):
+        export_bundle(deployment, config.model_copy(update={"allowed_operators": frozenset()}), copied)
+
+
+@pytest.mark.parametrize("asked", ["exact", "float"])
+def test_a_deployment_in_another_arithmetic_than_the_configs_is_refused(
+    checkpoint, float_deployment, config, tmp_path, asked
+):
+    """The manifest would promise files that decode everywhere, or that they do not."""
+    made = float_deployment if asked == "exact" else dataclasses.replace(float_deployment, arithmetic="exact")
+    with pytest.raises(ExportError, match=f"the config asks for {asked} arithmetic, the deployment is in"):
+        export_bundle(made, config.model_copy(update={"arithmetic": asked}), tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manifest_names_the_checkpoint_that_was_deployed(bundle_path, deployment, float_deployment, checkpoint):
+    named = Bundle(bundle_path).manifest.checkpoint
+    assert (named.name, named.sha256) == (checkpoint.path.name, checkpoint.sha256)
+    assert deployment.checkpoint is float_deployment.checkpoint is checkpoint
 
 
 def test_stored_tables_that_cannot_code_are_not_exported():
     broken = load_checkpoint(default_checkpoint())
     broken.model.gaussian_conditional._quantized_cdf.zero_()
     with pytest.raises(ExportError, match="cannot code: entropy tables: row 0 of y is no distribution"):
-        deploy_float(broken.model)
+        deploy_float(broken)
 
 
-def test_a_graph_that_computes_something_else_is_not_exported(float_deployment, config, monkeypatch):
-    """What a wrong simplification would do, made certain: one weight of the graph differs."""
+def spoil_simplification(monkeypatch, by):
+    """What a wrong simplification would do, made certain: the last bias of the graph differs."""
     simplify = onnxsim.simplify
 
     def spoil(graph):
         simplified, same = simplify(graph)
-        bias = simplified.graph.initializer[-1]
-        array = onnx.numpy_helper.to_array(bias) + 0.5
+        biases = [t for t in simplified.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 1]
+        bias = biases[-1]
+        array = onnx.numpy_helper.to_array(bias) + np.float32(by)
         bias.CopyFrom(onnx.numpy_helper.from_array(array, bias.name))
         return simplified, same
 
     monkeypatch.setattr(onnxsim, "simplify", spoil)
+
+
+def test_a_graph_that_computes_something_else_is_not_exported(float_deployment, config, monkeypatch):
+    spoil_simplification(monkeypatch, 0.5)
     with pytest.raises(ExportError, match="h_a: z is off PyTorch's by"):
         export_one(float_deployment, config, "h_a")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "mixed"])
+def test_what_decides_symbols_is_held_to_fp32_in_mixed_precision_too(float_deployment, config, monkeypatch, precision):
+    """It is in fp32 there: what fp16 rounds is no excuse for it."""
+    spoil_simplification(monkeypatch, 0.02)
+    mixed = config.model_copy(update={"precision": precision, "arithmetic": "float"})
+    with pytest.raises(ExportError, match=r"context_1_nonanchor: .* is off PyTorch's by"):
+        export_one(float_deployment, mixed, "context_1_nonanchor")

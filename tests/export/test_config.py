@@ -1,8 +1,17 @@
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
-from elic_export.config import DEPLOY_CONFIGS, ExportConfig, RewriteName, read_config, read_thresholds, with_shape
+from elic_export.config import (
+    DEPLOY_CONFIGS,
+    ExportConfig,
+    RewriteName,
+    bundle_name,
+    read_config,
+    read_thresholds,
+    with_shape,
+)
 from elic_export.errors import ConfigError
 from elic_runtime.shapes import Extent
 
@@ -15,9 +24,8 @@ DYNAMIC = "form: dynamic\nshape:\n  min: {height: 128, width: 128}\n  max: {heig
 def test_the_default_config():
     config = read_config(DEPLOY_CONFIGS / "static-512x512.yaml", "static")
     assert (config.shape, config.decoder, config.opset) == (Extent.one(512, 512), Extent.one(512, 512), 17)
-    assert (
-        read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", config.precision, config.arithmetic).relative_error == 5e-6
-    )
+    limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", config.precision, config.arithmetic)
+    assert limits.relative_error.fp32 == 5e-6
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY_CONFIGS.glob("*-*.yaml")), ids=lambda path: path.stem)
@@ -103,6 +111,40 @@ def test_unreadable_configs_are_refused(tmp_path):
 def test_a_precision_without_thresholds_is_refused():
     with pytest.raises(ConfigError, match="no thresholds for int4"):
         read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "int4", "exact")
+
+
+def test_limits_of_both_precisions(tmp_path):
+    text = (DEPLOY_CONFIGS / "thresholds.yaml").read_text(encoding="utf-8")
+    for precision, arithmetic in (("fp32", "exact"), ("mixed", "exact"), ("mixed", "float"), ("fp16", "float")):
+        limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", precision, arithmetic).relative_error
+        assert (limits.of("fp32"), limits.of("fp16")) == (5e-6, 1e-2)
+    path = tmp_path / "t.yaml"
+    path.write_text(text.replace("relative_error: *graphs", "relative_error: 2.0e-3"))
+    limits = read_thresholds(path, "mixed", "exact").relative_error
+    assert (limits.fp32, limits.fp16) == (2e-3, 2e-3)
+    for wrong in ("-1", ".nan", "fast", "{fp32: 1}", "{fp32: 1, fp16: 1, int8: 1}"):
+        path.write_text(text.replace("relative_error: *graphs", f"relative_error: {wrong}"))
+        with pytest.raises(ConfigError, match=r"t\.yaml:\d+: relative_error"):
+            read_thresholds(path, "mixed", "exact")
+
+
+@pytest.mark.parametrize(
+    ("config", "written", "chosen", "checkpoint", "key", "name"),
+    [
+        ("static-512x512", (512, 512), (512, 512), None, None, "static-512x512"),
+        ("static-512x512", (512, 512), (256, 384), None, None, "static-256x384"),
+        ("static-512x512-fp16", (512, 512), (256, 384), None, None, "static-256x384-fp16"),
+        ("camera", (512, 512), (256, 384), None, None, "camera-256x384"),
+        ("cam-1512x5120", (512, 512), (64, 64), None, None, "cam-1512x5120-64x64"),
+        ("cam-64x64", (512, 512), (64, 128), None, None, "cam-64x64-64x128"),
+        ("static-512x512", (512, 512), (512, 512), "runs/lambda0150.pth.tar", None, "static-512x512-lambda0150"),
+        ("static-512x512", (512, 512), (64, 64), "a.b.safetensors", None, "static-64x64-a.b"),
+        ("static-512x512", (512, 512), (512, 512), "run.pth", "ema/../model", "static-512x512-run-ema_.._model"),
+    ],
+)
+def test_a_default_folder_tells_exports_apart(config, written, chosen, checkpoint, key, name):
+    path = None if checkpoint is None else Path(checkpoint)
+    assert bundle_name(Path(f"configs/{config}.yaml"), Extent.one(*written), Extent.one(*chosen), path, key) == name
 
 
 def test_a_shape_from_the_command_line_is_checked(config):

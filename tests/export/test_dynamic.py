@@ -51,7 +51,7 @@ def test_parity_at_several_shapes(checkpoint, deployment, dynamic_path, cat, tmp
     for name, crop in {"small": cat[:50, :60], "whole": cat[60:252, 100:356], "tiled": cat[:200, :300]}.items():
         write_image(tmp_path / "images" / f"{name}.png", crop)
     images = sorted((tmp_path / "images").iterdir())
-    report = measure_parity(checkpoint.model, deployment, Bundle(dynamic_path), images, LIMITS)
+    report = measure_parity(deployment, Bundle(dynamic_path), images, LIMITS)
     assert report.passed, [f for f in report.findings if not f.passed]
     assert {"g_s_0", "g_s_1", "g_s", "g_a_h_a", "context_4_nonanchor"} <= {s.subgraph for s in report.subgraphs}
 
@@ -95,13 +95,13 @@ def test_a_decoder_takes_more_than_its_encoder_writes(dynamic, checkpoint, deplo
     from elic_runtime.shapes import Extent
 
     large = config.model_copy(update={"shape": Extent.one(256, 320)})
-    export_bundle(checkpoint, deployment, large, tmp_path / "large")
+    export_bundle(deployment, large, tmp_path / "large")
     image = cat[:250, :320]
     data = Codec.load(tmp_path / "large").compress(image)
     assert grid_of(data) == (256, 320, 1)
     assert dynamic.decompress(data).shape == image.shape
     larger = config.model_copy(update={"shape": Extent.one(320, 320)})
-    export_bundle(checkpoint, deployment, larger, tmp_path / "larger")
+    export_bundle(deployment, larger, tmp_path / "larger")
     with pytest.raises(WrongBundleError, match=r"tiles of 320x320, this bundle takes 64x64\.\.256x320"):
         dynamic.decompress(Codec.load(tmp_path / "larger").compress(image))
 

@@ -1,5 +1,7 @@
 """Batches and precisions, which every form can have."""
 
+from collections import Counter
+
 import numpy as np
 import onnx
 import pytest
@@ -10,6 +12,7 @@ from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
 from elic_runtime.evaluate import evaluate
 from elic_runtime.images import write_image
+from elic_runtime.runners import onnxruntime_factory
 from elic_runtime.shapes import Batch, Extent
 
 THRESHOLDS = DEPLOY_CONFIGS / "thresholds.yaml"
@@ -20,7 +23,7 @@ def batched_path(checkpoint, deployment, config, tmp_path_factory):
     """Three tiles at once."""
     path = tmp_path_factory.mktemp("batched") / "bundle"
     batched = config.model_copy(update={"batch": Batch(min=3, max=3), "shape": Extent.one(64, 128)})
-    export_bundle(checkpoint, deployment, batched, path)
+    export_bundle(deployment, batched, path)
     return path
 
 
@@ -28,7 +31,7 @@ def batched_path(checkpoint, deployment, config, tmp_path_factory):
 def open_path(checkpoint, deployment, dynamic_config, tmp_path_factory):
     """One to three tiles at once, of any shape in a range."""
     path = tmp_path_factory.mktemp("open") / "bundle"
-    export_bundle(checkpoint, deployment, dynamic_config.model_copy(update={"batch": Batch(min=1, max=3)}), path)
+    export_bundle(deployment, dynamic_config.model_copy(update={"batch": Batch(min=1, max=3)}), path)
     return path
 
 
@@ -47,10 +50,33 @@ def test_a_fixed_batch_codes_groups_of_tiles(batched_path, dynamic_path, cat):
     assert codec.compress(image[:64, :128]) == single.compress(image[:64, :128])
 
 
+def test_many_images_share_a_batch(batched_path, cat):
+    """Four images of one tile are two runs of each subgraph, not four, and the same files."""
+    ran = Counter()
+
+    def counted(name, graph, info):
+        run = onnxruntime_factory()(name, graph, info)
+        return lambda inputs: ran.update([name]) or run(inputs)
+
+    codec = Codec.load(batched_path, runner=counted)
+    images = [cat[top : top + 64, left : left + 128] for top, left in ((0, 0), (9, 40), (100, 200), (180, 3))]
+    ran.clear()
+    files = list(codec.compress_many(images))
+    assert set(ran.values()) == {2}
+    assert files == [codec.compress(image) for image in images]
+    ran.clear()
+    pictures = list(codec.decompress_many(files))
+    assert set(ran.values()) == {2}
+    assert all((a == codec.decompress(b)).all() for a, b in zip(pictures, files, strict=True))
+    # A tile that has neighbours from other images, in the middle of a batch.
+    mixed = [cat[:64, :300], cat[10:70, :100], cat[:130, :128]]
+    assert list(codec.compress_many(mixed)) == [codec.compress(image) for image in mixed]
+
+
 def test_parity_of_a_batch(checkpoint, deployment, batched_path, cat, tmp_path):
     write_image(tmp_path / "cat.png", cat[100:164, 150:400])
     limits = read_thresholds(THRESHOLDS, "fp32", "exact")
-    report = measure_parity(checkpoint.model, deployment, Bundle(batched_path), [tmp_path / "cat.png"], limits)
+    report = measure_parity(deployment, Bundle(batched_path), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
@@ -66,7 +92,7 @@ def test_a_batch_end_to_end(checkpoint, float_deployment, no_entropy_path, cat, 
     config = ExportConfig.model_validate(
         {"form": "no-entropy", "shape": {"height": 128, "width": 192}, "arithmetic": "float", "batch": 2}
     )
-    export_bundle(checkpoint, float_deployment, config, tmp_path / "bundle")
+    export_bundle(float_deployment, config, tmp_path / "bundle")
     write_image(tmp_path / "photos/tiles.png", cat[:128, :570])  # three tiles: the last one alone in its group
     write_image(tmp_path / "tile.png", cat[:128, :192])
     (tiles,) = evaluate(Bundle(tmp_path / "bundle"), [tmp_path / "photos/tiles.png"])
@@ -84,7 +110,7 @@ def weights(path, name):
 
 def test_mixed_precision_keeps_symbols_exact(checkpoint, deployment, config, codec, cat, tmp_path):
     mixed = config.model_copy(update={"precision": "mixed"})
-    manifest = export_bundle(checkpoint, deployment, mixed, tmp_path / "bundle")
+    manifest = export_bundle(deployment, mixed, tmp_path / "bundle")
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
     for name in manifest.subgraphs:
         transforms = name in ("g_a", "h_a", "g_a_h_a", "g_s")
@@ -98,7 +124,7 @@ def test_mixed_precision_keeps_symbols_exact(checkpoint, deployment, config, cod
     codec.decompress(coded.compress(cat[:120, :180]))
     write_image(tmp_path / "cat.png", cat[50:170, 90:270])
     limits = read_thresholds(THRESHOLDS, "mixed", "exact")
-    report = measure_parity(checkpoint.model, deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure_parity(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
     (image,) = report.images
     assert abs(image.half_file_bytes - image.file_bytes) + abs(image.half_psnr_db - image.file_psnr_db) > 0
@@ -108,7 +134,7 @@ def test_mixed_precision_keeps_symbols_exact(checkpoint, deployment, config, cod
 
 def test_fp16_inputs_and_outputs(checkpoint, deployment, config, codec, cat, tmp_path):
     mixed = config.model_copy(update={"precision": "mixed", "tensors": "fp16"})
-    manifest = export_bundle(checkpoint, deployment, mixed, tmp_path / "bundle")
+    manifest = export_bundle(deployment, mixed, tmp_path / "bundle")
     assert {t.dtype for t in manifest.subgraphs["g_s"].inputs + manifest.subgraphs["g_s"].outputs} == {"float16"}
     assert {t.dtype for t in manifest.subgraphs["h_s"].inputs} == {"float32"}
     data = codec.compress(cat[:120, :180])
@@ -119,14 +145,12 @@ def test_fp16_inputs_and_outputs(checkpoint, deployment, config, codec, cat, tmp
 
 def test_everything_in_fp16(checkpoint, float_deployment, config, cat, tmp_path):
     half = config.model_copy(update={"precision": "fp16", "arithmetic": "float"})
-    manifest = export_bundle(checkpoint, float_deployment, half, tmp_path / "bundle")
+    manifest = export_bundle(float_deployment, half, tmp_path / "bundle")
     for name in manifest.subgraphs:
         assert weights(tmp_path / "bundle", name)[0] == {onnx.TensorProto.FLOAT16}, name
     write_image(tmp_path / "cat.png", cat[50:170, 90:270])
     limits = read_thresholds(THRESHOLDS, "fp16", "float")
-    report = measure_parity(
-        checkpoint.model, float_deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits
-    )
+    report = measure_parity(float_deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
     assert any(p.differing_indexes for p in report.passes)  # that is what fp16 does to a context model
 
@@ -147,7 +171,7 @@ def test_likelihoods_stay_in_fp32(
         }
     )
     deployed = deployment if arithmetic == "exact" else float_deployment
-    info = export_bundle(checkpoint, deployed, config, tmp_path / "bundle").subgraphs["no_entropy"]
+    info = export_bundle(deployed, config, tmp_path / "bundle").subgraphs["no_entropy"]
     assert [t.dtype for t in (*info.inputs, *info.outputs)] == ["float16", "float16", "float32", "float32"]
     write_image(tmp_path / "cat.png", cat[:128, :192])
     (found,) = evaluate(Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"])

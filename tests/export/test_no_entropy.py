@@ -1,6 +1,7 @@
 """The end-to-end graph against PyTorch, and `elic eval` on it."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -9,17 +10,22 @@ import onnx
 import pytest
 import torch
 from elic_export.bundle import export_bundle
+from elic_export.cli import app as export_app
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
 from elic_export.cut import rename_tensors
 from elic_export.operators import STATIC_FORBIDDEN
 from elic_export.parity import measure_parity
+from elic_export.verdicts import Report
 from elic_runtime import BundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.cli import app
-from elic_runtime.codec import Codec, to_input
-from elic_runtime.evaluate import bits, evaluate, means
+from elic_runtime.codec import Codec
+from elic_runtime.evaluate import evaluate, means
 from elic_runtime.files import sha256_file
 from elic_runtime.images import write_image
+from elic_runtime.manifest_file import seal
+from elic_runtime.metrics import bits
+from elic_runtime.pixels import to_input
 from elic_runtime.runners import load_runner, onnxruntime_factory
 from typer.testing import CliRunner
 
@@ -62,7 +68,7 @@ def test_picture_and_rate_are_pytorchs(checkpoint, no_entropy_path, cat, tmp_pat
 
 def test_parity_of_a_dynamic_graph(checkpoint, float_deployment, no_entropy_path, photos_of_cats):
     images = sorted(photos_of_cats.iterdir())
-    report = measure_parity(checkpoint.model, float_deployment, Bundle(no_entropy_path), images, LIMITS)
+    report = measure_parity(float_deployment, Bundle(no_entropy_path), images, LIMITS)
     assert report.passed, [f for f in report.findings if not f.passed]
     assert [e.image for e in report.end_to_end] == ["padded.png", "tiled.png", "whole.png"]
     assert {f.question for f in report.findings} == {
@@ -88,10 +94,42 @@ def test_likelihoods_in_another_place_fail(checkpoint, float_deployment, no_entr
     onnx.save(graph, copied / "no_entropy.onnx")
     manifest = json.loads((copied / "manifest.json").read_text())
     manifest["subgraphs"]["no_entropy"]["sha256"] = sha256_file(copied / "no_entropy.onnx")
-    (copied / "manifest.json").write_text(json.dumps(manifest))
+    (copied / "manifest.json").write_text(json.dumps(seal(manifest)))
     images = [photos_of_cats / "whole.png"]
-    report = measure_parity(checkpoint.model, float_deployment, Bundle(copied), images, LIMITS)
+    report = measure_parity(float_deployment, Bundle(copied), images, LIMITS)
     assert [f.question for f in report.findings if not f.passed] == ["rate: correlation off 1"]
+
+
+def test_a_nan_makes_no_report_that_cannot_be_read(no_entropy_path, photos_of_cats, tmp_path):
+    """Likelihoods that are none: the verdicts fail, on the terminal, in the page, and in JSON that is JSON."""
+    copied = shutil.copytree(no_entropy_path, tmp_path / "spoiled")
+    graph = onnx.load(copied / "no_entropy.onnx")
+    rename_tensors(graph, {"z_likelihoods": "before"})
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([np.nan], np.float32), "nan"))
+    graph.graph.node.append(onnx.helper.make_node("Mul", ["before", "nan"], ["z_likelihoods"], "spoil"))
+    graph.graph.output[2].name = "z_likelihoods"
+    onnx.save(graph, copied / "no_entropy.onnx")
+    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest["subgraphs"]["no_entropy"]["sha256"] = sha256_file(copied / "no_entropy.onnx")
+    (copied / "manifest.json").write_text(json.dumps(seal(manifest)))
+    command = ["parity", str(copied), "--images", str(photos_of_cats / "whole.png")]
+    run = CliRunner().invoke(export_app, [*command, "--json"])
+    assert run.exit_code == 1, run.output
+    texts = run.stdout, (copied / "parity.json").read_text()
+    printed, written = (json.loads(text, parse_constant=pytest.fail) for text in texts)
+    assert printed == written
+    reports = [Report.model_validate_json(text) for text in texts]
+    assert repr(reports[0]) == repr(reports[1])
+    measured = {f.question: f.measured for f in reports[0].findings if not f.passed}
+    assert measured.keys() == {
+        "rate: bits off PyTorch's",
+        "rate: correlation off 1",
+        "likelihoods: 1e-9 less the smallest",
+    }
+    assert all(map(math.isnan, measured.values()))
+    assert "<td>nan<td>" in (copied / "parity.html").read_text()
+    run = CliRunner().invoke(export_app, command)
+    assert sum("nan" in line and "FAIL" in line for line in run.stdout.splitlines()) == 3
 
 
 def test_the_graph_holds_nothing_that_npu_compilers_refuse(no_entropy_path):
@@ -109,17 +147,17 @@ def test_the_graph_holds_nothing_that_npu_compilers_refuse(no_entropy_path):
 def test_a_static_graph_in_exact_arithmetic(checkpoint, deployment, cat, tmp_path, opset):
     """The rate is that of the exact bundle's context model; graphs of both ends of opsets."""
     config = no_entropy(64, 128, arithmetic="exact", opset=opset)
-    manifest = export_bundle(checkpoint, deployment, config, tmp_path / "bundle")
+    manifest = export_bundle(deployment, config, tmp_path / "bundle")
     assert "Transpose" not in manifest.subgraphs["no_entropy"].operators
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")
-    report = measure_parity(checkpoint.model, deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure_parity(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
 def test_the_picture_alone(checkpoint, float_deployment, cat, tmp_path):
     config = no_entropy(64, 128, likelihoods=False, rename={"input": "images", "x_hat": "decoded"})
-    manifest = export_bundle(checkpoint, float_deployment, config, tmp_path / "bundle")
+    manifest = export_bundle(float_deployment, config, tmp_path / "bundle")
     info = manifest.subgraphs["no_entropy"]
     assert ([t.name for t in info.inputs], [t.name for t in info.outputs]) == (["images"], ["decoded"])
     assert not {"Exp", "Tanh", "Sign"} & info.operators.keys()
@@ -163,7 +201,7 @@ def test_eval_of_a_folder(no_entropy_path, bundle_path, photos_of_cats):
 def test_eval_of_a_codec_is_of_its_real_files(codec, bundle_path, cat, tmp_path):
     write_image(tmp_path / "cat.png", cat[:120, :180])
     results = evaluate(Bundle(bundle_path), [tmp_path / "cat.png"])
-    assert means(results)[1] == 8 * len(codec.compress(cat[:120, :180])) / (120 * 180)
+    assert means(results).bpp == 8 * len(codec.compress(cat[:120, :180])) / (120 * 180)
     with pytest.raises(BundleError, match="padded at the bottom right only"):
         evaluate(Bundle(bundle_path), [tmp_path / "cat.png"], "centre")
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -111,12 +112,16 @@ def an_uneven_step(model):
     model.context[3].aggregation[5].step[0, 0] = 0.01
 
 
-def a_finer_step(model):
-    model.context[3].aggregation[5].step *= 2.0**-20
+def finer_means(model):
+    model.context[3].aggregation[5].step[:, :64] *= 2.0**-20
 
 
 def a_smaller_factor(model):
     model.h_s[0].factor[0, 3] *= 2.0**-30
+
+
+def a_negative_factor(model):
+    model.h_s[0].factor[0, 3] *= -1
 
 
 def uneven_limits(model):
@@ -138,10 +143,14 @@ def a_float_activation(model):
         (a_finer_weight, r"context\.2\.channel\.3: not exact: (channel 5|a factor)"),
         (a_larger_bias, r"context\.4\.aggregation\.0: not exact: channel 3 can add up to"),
         (wider_inputs, r"context\.1\.aggregation\.2: not exact: a factor has more than 11 bits"),
-        (an_uneven_factor, r"context\.3\.spatial\.0: not exact: a factor has more than 7 bits"),
-        (an_uneven_step, r"context\.3\.aggregation\.5: not exact: a factor has more than 1 bits"),
-        (a_finer_step, r"h_s\.0: not exact: an input that is not clipped can have more than 17 bits"),
-        (a_smaller_factor, r"h_s\.0: not exact: an input that is not clipped can have more than 17 bits"),
+        (
+            an_uneven_factor,
+            r"context\.3\.spatial\.0: not exact: an input of channel 0 that is not clipped can have more than 24 bits",
+        ),
+        (an_uneven_step, r"context\.3\.aggregation\.5: not exact: a step is no power of two"),
+        (finer_means, r"context\.0\.spatial\.0: not exact: an input of channel \d+ that is not clipped can have more"),
+        (a_smaller_factor, r"h_s\.0: not exact: an input of channel 3 that is not clipped can have more than 24 bits"),
+        (a_negative_factor, r"h_s\.0: not exact: a factor is not positive"),
         (uneven_limits, r"context\.1\.aggregation\.2: not exact: the limits of its inputs are no integers"),
         (no_rounding, r"context\.0\.aggregation\.3: not exact: its inputs have no bound"),
         (a_float_activation, r"context\.0\.aggregation\.1: not exact: ReLU has no exact form"),
@@ -153,6 +162,22 @@ def test_a_layer_that_breaks_the_proof_is_refused(deployment, spoil, message):
         spoil(model)
     with pytest.raises(ExportError, match=message):
         exactness.prove(model, deployment.tables.medians.astype(np.float64))
+
+
+def test_every_refusal_names_the_way_out(deployment):
+    model = copy.deepcopy(deployment.model)
+    with torch.no_grad():
+        larger_weights(model)
+    with pytest.raises(ExportError, match=r"`arithmetic: float` in the config"):
+        exactness.prove(model, deployment.tables.medians.astype(np.float64))
+
+
+def test_scales_are_no_part_of_y_hat(deployment):
+    """As fine as one likes: y_hat is a symbol more than a mean."""
+    model = copy.deepcopy(deployment.model)
+    with torch.no_grad():
+        model.context[3].aggregation[5].step[:, 64:] *= 2.0**-20
+    assert exactness.prove(model, deployment.tables.medians.astype(np.float64))
 
 
 def test_inputs_at_the_bound_find_what_photographs_do_not():
@@ -194,7 +219,7 @@ def test_calibration_does_not_depend_on_threads(checkpoint):
 def test_equal_calibrations_give_equal_integers(checkpoint, deployment, calibration, tmp_path):
     write_calibration(tmp_path / "calibration.npz", calibration)
     stored = read_calibration(tmp_path / "calibration.npz")
-    assert fingerprint(deploy_exact(checkpoint.model, stored)) == fingerprint(deployment)
+    assert fingerprint(deploy_exact(checkpoint, stored)) == fingerprint(deployment)
 
 
 def test_a_calibration_of_another_model_is_refused(checkpoint, calibration):
@@ -203,10 +228,10 @@ def test_a_calibration_of_another_model_is_refused(checkpoint, calibration):
         ({n: p for n, p in peaks.items() if n != "context.3.spatial"}, r"has no context\.3\.spatial"),
         (peaks | {"h_s.1": peaks["h_s.1"][:100]}, r"h_s\.0: its channels are not those"),
         (peaks | {"y_hat": peaks["y_hat"][:100]}, "100 channels of y_hat"),
-        (peaks | {"y_hat": peaks["y_hat"] * 1e5}, "y_hat gets too large"),
+        (peaks | {"y_hat": peaks["y_hat"] * 1e5}, r"context\.0\.spatial: not exact: y_hat gets as large as"),
     ]:
         with pytest.raises(ExportError, match=message):
-            deploy_exact(checkpoint.model, Calibration(other))
+            deploy_exact(checkpoint, Calibration(other))
 
 
 def as_npy(path):
@@ -231,6 +256,20 @@ def test_damaged_calibrations_are_refused(tmp_path):
         with pytest.raises(ExportError, match="no calibration") as error:
             read_calibration(path)
         assert "\n" not in str(error.value)
+
+
+def test_a_calibration_that_unpacks_to_more_than_any_model_has_is_refused(tmp_path):
+    """128 MB of zeros in 0.1 MB: refused before it is unpacked, in little memory."""
+    path = tmp_path / "calibration.npz"
+    np.savez_compressed(path, h_s=np.zeros(16 << 20))
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExportError, match="no calibration: .*larger"):
+            read_calibration(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_crops_of_a_folder(cat, tmp_path):
@@ -263,9 +302,9 @@ def test_crops_are_spread_over_the_photographs(cat, tmp_path, images):
 
 def test_a_tensor_that_is_always_zero_has_a_grid(checkpoint, calibration):
     peaks = calibration.peaks | {"h_s.1": np.zeros_like(calibration.peaks["h_s.1"])}
-    assert deploy_exact(checkpoint.model, Calibration(peaks)).proofs
+    assert deploy_exact(checkpoint, Calibration(peaks)).proofs
 
 
 def test_other_precisions_are_exact_too(checkpoint, calibration):
     for precision in (Precision(activation_bits=8, channel_bits=8, input_bits=8), Precision(mean_bits=4, scale_bits=6)):
-        assert deploy_exact(checkpoint.model, calibration, precision).proofs
+        assert deploy_exact(checkpoint, calibration, precision).proofs

@@ -15,6 +15,7 @@ from elic_export.errors import ConfigError, ExportError
 from elic_export.rewrites import SubpixelDeconv, deconv_to_depth_to_space, fold_output_padding
 from elic_runtime import BundleError, Codec
 from elic_runtime.bundle import Bundle
+from elic_runtime.manifest_file import seal
 from elic_runtime.shapes import Extent
 from torch import nn
 
@@ -33,7 +34,7 @@ def y_hat():
 def plain_path(checkpoint, deployment, config, tmp_path_factory):
     """A bundle without rewrites."""
     path = tmp_path_factory.mktemp("plain") / "bundle"
-    export_bundle(checkpoint, deployment, config.model_copy(update={"rewrites": ()}), path)
+    export_bundle(deployment, config.model_copy(update={"rewrites": ()}), path)
     return path
 
 
@@ -82,7 +83,7 @@ def test_output_padding_beyond_the_pads_stays():
 
 def test_h_s_folds_too_and_stays_exact(checkpoint, deployment, config, plain_path, tmp_path):
     folded = config.model_copy(update={"rewrites": ("fold_output_padding",)})
-    manifest = export_bundle(checkpoint, deployment, folded, tmp_path / "bundle")
+    manifest = export_bundle(deployment, folded, tmp_path / "bundle")
     for name in ("h_s", "g_s"):
         graph = onnx.load(tmp_path / "bundle" / f"{name}.onnx").graph
         deconvs = [attributes(node) for node in graph.node if node.op_type == "ConvTranspose"]
@@ -137,13 +138,13 @@ def test_a_cut_that_cannot_be_is_refused(checkpoint, deployment, config, tmp_pat
         }
     )
     with pytest.raises(ExportError, match=message):
-        export_bundle(checkpoint, deployment, cut, tmp_path / "bundle")
+        export_bundle(deployment, cut, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_names_and_external_data(checkpoint, deployment, config, codec, cat, tmp_path):
     changes = {"rename": {"x": "images", "y_hat": "latent", "x_hat": "decoded"}, "external_data": True}
-    manifest = export_bundle(checkpoint, deployment, config.model_copy(update=changes), tmp_path / "bundle")
+    manifest = export_bundle(deployment, config.model_copy(update=changes), tmp_path / "bundle")
     for name in ("g_a", "g_a_h_a"):
         assert [t.name for t in manifest.subgraphs[name].inputs] == ["images"]
     graph = onnx.load(tmp_path / "bundle/g_s.onnx", load_external_data=False)
@@ -163,25 +164,21 @@ def test_other_names_and_external_data(checkpoint, deployment, config, codec, ca
     with pytest.raises(BundleError, match=r"g_s\.onnx\.data: changed since the export"):
         Codec.load(copied, encode=False)
     small = config.model_copy(update={"shape": Extent.one(64, 64)})
-    export_bundle(checkpoint, deployment, small, tmp_path / "bundle")
+    export_bundle(deployment, small, tmp_path / "bundle")
     assert not (tmp_path / "bundle" / info.external_data.file).exists()
 
 
 def test_names_that_no_graph_has_or_that_are_taken(checkpoint, float_deployment, config, tmp_path):
     config = config.model_copy(update={"arithmetic": "float"})
     with pytest.raises(ConfigError, match="no graph of this export has a tensor called picture"):
-        export_bundle(
-            checkpoint, float_deployment, config.model_copy(update={"rename": {"picture": "x"}}), tmp_path / "bundle"
-        )
+        export_bundle(float_deployment, config.model_copy(update={"rename": {"picture": "x"}}), tmp_path / "bundle")
     with pytest.raises(ExportError, match="x cannot be renamed: the graph has another tensor called y"):
-        export_bundle(
-            checkpoint, float_deployment, config.model_copy(update={"rename": {"x": "y"}}), tmp_path / "bundle"
-        )
+        export_bundle(float_deployment, config.model_copy(update={"rename": {"x": "y"}}), tmp_path / "bundle")
 
 
 def test_a_manifest_without_the_external_file_is_refused(copy):
     content = json.loads((copy / "manifest.json").read_text())
     content["subgraphs"]["h_s"]["external_data"] = {"file": "h_s.onnx.data", "sha256": "0" * 64}
-    (copy / "manifest.json").write_text(json.dumps(content))
+    (copy / "manifest.json").write_text(json.dumps(seal(content)))
     with pytest.raises(BundleError, match=r"h_s\.onnx\.data: missing"):
         Codec.load(copy)

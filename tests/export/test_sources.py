@@ -21,6 +21,12 @@ def export(*arguments):
     return json.loads(run.stdout)
 
 
+def edit(path, before, after):
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A small export, and its config."""
@@ -57,16 +63,33 @@ def test_a_changed_or_missing_file_is_exported_again(exported, tmp_path):
         lambda folder: (folder / "no_entropy.onnx").write_bytes(b"other"),
         lambda folder: (folder / "entropy_tables.npz").unlink(),
         lambda folder: (folder / "targets/README.md").unlink(),
+        lambda folder: (folder / "targets/README.md").write_text("edited"),
+        lambda folder: edit(folder / "manifest.json", "fp32", "fp16"),
+        lambda folder: edit(folder / "manifest.json", "elic-deploy", "elic-delpoy"),
     ):
         copied = shutil.copytree(exported / "bundle", tmp_path / "copy")
         spoil(copied)
         assert not up_to_date(copied, sources)
         shutil.rmtree(copied)
-    (exported / "bundle/targets/README.md").unlink()
+    (exported / "bundle/targets/README.md").write_text("edited")
     run = ("no-entropy", "--config", exported / "c.yaml", "--out", exported / "bundle")
     assert not export(*run)["up_to_date"]
     assert export(*run)["up_to_date"]
     assert not export(*run, "--force")["up_to_date"]
+
+
+@pytest.mark.parametrize("name", ["tiny-64x64", "tiny-64x64-fp16"])
+def test_exports_that_differ_do_not_share_a_default_folder(tmp_path, monkeypatch, name):
+    """A file is where the bundle is to come, so that the command says where that is without an export."""
+    monkeypatch.chdir(tmp_path)
+    precision = "fp16" if name.endswith("fp16") else "fp32"
+    (tmp_path / f"{name}.yaml").write_text(f"{TINY}precision: {precision}\n")
+    taken = tmp_path / "build" / name.replace("64x64", "64x128")
+    taken.parent.mkdir()
+    taken.touch()
+    run = CliRunner().invoke(app, ["no-entropy", "--config", f"{name}.yaml", "--shape", "64x128"])
+    assert run.exit_code == 2, run.output
+    assert f"{taken}: exists and is no bundle" in run.stderr
 
 
 def test_what_an_export_depends_on(tmp_path, monkeypatch):

@@ -78,7 +78,6 @@ def make_bundle(
     known = {"file": "conformance.npz", "sha256": DIGEST, "digests": {}}
     return Manifest.model_validate(
         {
-            "format_version": 3,
             "producer": "test",
             "model": {
                 "variant": "chandelier",
@@ -287,13 +286,13 @@ def run_main(module, monkeypatch, *arguments):
 def test_it_returns_what_it_wrote_and_no_more(bundle):
     manifest, folder = bundle
     there = {path.relative_to(folder).as_posix() for path in (folder / TARGETS_NAME).rglob("*") if path.is_file()}
-    assert there == set(manifest.targets)
+    assert there == {target.file for target in manifest.targets}
     assert len(manifest.targets) == len(there)
 
 
 def test_no_file_has_a_template_s_leftovers(bundle):
     manifest, folder = bundle
-    for path in manifest.targets:
+    for path in (target.file for target in manifest.targets):
         text = (folder / path).read_text(encoding="utf-8")
         assert not re.search(r"\{\{|\}\}|\{%|%\}|Undefined|TensorInfo\(|<generator", text), path
         assert "\n\n\n" not in text or path.endswith(".py"), path
@@ -576,7 +575,9 @@ def test_readme(bundle):
     manifest, folder = bundle
     readme = (folder / TARGETS_NAME / "README.md").read_text()
     links = re.findall(r"\]\(([^)]+)\)", readme)
-    assert {f"{TARGETS_NAME}/{link}" for link in links} | {f"{TARGETS_NAME}/README.md"} == set(manifest.targets)
+    assert {f"{TARGETS_NAME}/{link}" for link in links} | {f"{TARGETS_NAME}/README.md"} == {
+        target.file for target in manifest.targets
+    }
     for name, shapes in ends(manifest, folder).items():
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
         for tensor, (low, high) in shapes.items():

@@ -38,26 +38,30 @@ def picture(cat):
     return cat[100:164, 150:278]
 
 
-def export(checkpoint, deployment, folder, **changes):
+def export(deployment, folder, **changes):
     config = {
         "form": "static",
         "shape": Extent.one(64, 128),
         "rewrites": ("merge_g_a_h_a", "split_g_s", "deconv_to_depth_to_space"),
         "arithmetic": deployment.arithmetic,
     }
-    export_bundle(checkpoint, deployment, ExportConfig.model_validate(config | changes), folder)
+    export_bundle(deployment, ExportConfig.model_validate(config | changes), folder)
     return Bundle(folder)
 
 
 @pytest.mark.parametrize("arithmetic", ["exact", "float"])
 def test_a_bundle_is_the_model_and_codes(seeded_checkpoint, picture, tmp_path, arithmetic):
     model = seeded_checkpoint.model
-    deployment = deploy_float(model) if arithmetic == "float" else deploy_exact(model, calibrate(model, [picture]))
-    bundle = export(seeded_checkpoint, deployment, tmp_path / "bundle")
+    deployment = (
+        deploy_float(seeded_checkpoint)
+        if arithmetic == "float"
+        else deploy_exact(seeded_checkpoint, calibrate(model, [picture]))
+    )
+    bundle = export(deployment, tmp_path / "bundle")
     assert (bundle.manifest.model.variant, bundle.manifest.model.N) == (model.spec.variant, model.spec.N)
     write_image(tmp_path / "cat.png", picture)
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", arithmetic)
-    report = measure_parity(model, deployment, bundle, [tmp_path / "cat.png"], limits)
+    report = measure_parity(deployment, bundle, [tmp_path / "cat.png"], limits)
     # What quantization costs is a question to trained weights: noise has no rate to speak of.
     asked = [f for f in report.findings if f.question.split(":")[0] in ("graphs", "passes", "backends")]
     asked += [
@@ -75,12 +79,12 @@ def test_a_bundle_is_the_model_and_codes(seeded_checkpoint, picture, tmp_path, a
 
 def test_ranges_and_end_to_end(seeded_checkpoint, picture, tmp_path):
     model = seeded_checkpoint.model
-    deployment = deploy_float(model)
+    deployment = deploy_float(seeded_checkpoint)
     extent = Extent.model_validate({"min": {"height": 64, "width": 64}, "max": {"height": 128, "width": 192}})
-    dynamic = export(seeded_checkpoint, deployment, tmp_path / "dynamic", form="dynamic", shape=extent)
+    dynamic = export(deployment, tmp_path / "dynamic", form="dynamic", shape=extent)
     codec = Codec.load(dynamic.folder)
     assert codec.decompress(codec.compress(picture)).shape == picture.shape
-    graph = export(seeded_checkpoint, deployment, tmp_path / "no-entropy", form="no-entropy", rewrites=())
+    graph = export(deployment, tmp_path / "no-entropy", form="no-entropy", rewrites=())
     write_image(tmp_path / "cat.png", picture)
     (result,) = evaluate(graph, [tmp_path / "cat.png"])
     with torch.inference_mode():

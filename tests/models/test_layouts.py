@@ -3,36 +3,22 @@
 import re
 
 import pytest
-import seeded
 import torch
+from checkpoints import SMALL, content, saved
 from elic_models import ELIC, VARIANTS, CheckpointError, ModelSpec, convert_checkpoint, load_checkpoint
-from elic_models.keys import checkpoint_keys
+from elic_models.keys import KEY_LAYOUTS, checkpoint_keys
+from elic_models.matching import best_match
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 WIDTHS = [
-    (16, 24, (4, 8, 12)),
+    SMALL,
     (24, 16, (2, 4, 4, 6)),
     (16, 16, (6, 10)),
     (16, 16, (16,)),
     (4, 3, (1, 2)),  # 2M = 3N/2: the ends of CompressAI's two hyper-syntheses differ in one axis only
     (3, 4, (1, 1, 2)),
 ]
-
-
-def content(variant, widths=WIDTHS[0]):
-    """A checkpoint's parameters, seeded, under its own layout's keys."""
-    N, M, groups = widths
-    spec = ModelSpec(N, M, groups, variant)
-    with torch.device("meta"):
-        parameters = dict(ELIC(spec).named_parameters())
-    return seeded.tensors({checkpoint_keys(name, spec)[0]: p.shape for name, p in parameters.items()})
-
-
-def saved(folder, tensors, name="model.safetensors"):
-    path = folder / name
-    save_file(tensors, path) if name.endswith(".safetensors") else torch.save(tensors, path)
-    return path
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -65,8 +51,8 @@ def test_a_demanded_variant_is_held_against_even_what_is_nothing(tmp_path):
     [
         (lambda: {"conv.weight": torch.zeros(3)}, r"nearest is \S+, with \d+ missing .* 1 unexpected \(conv\.weight\)"),
         (
-            lambda: {f"net.{key}": value for key, value in content("jiang").items()},
-            r"known layout; nearest is \S+, with \d+ missing \(.* and \d+ more\); \d+ unexpected \(net\.",
+            lambda: {f"codec_{key}": value for key, value in content("jiang").items()},
+            r"known layout; nearest is \S+, with \d+ missing \(.* and \d+ more\); \d+ unexpected \(codec_",
         ),
         (
             lambda: {key: value for key, value in content("jiang").items() if key.startswith(("g_a", "local"))},
@@ -103,7 +89,11 @@ def test_what_is_missing_unexpected_or_misshapen_has_the_checkpoints_own_name(va
 
 def test_the_widths_needed_are_named_if_they_are_not_there(tmp_path):
     tensors = content("jiang")
-    del tensors["h_a.reduction.0.weight"]
+    M = tensors["h_a.reduction.0.weight"].shape[1]
+    for key in [
+        key for key in tensors if re.search(r"transform\.13\.(weight|bias)|reduction\.0\.w|_s\.\w+\.1\.w", key)
+    ]:
+        assert M in tensors.pop(key).shape
     with pytest.raises(CheckpointError, match=r"widths of this jiang ELIC: h_a\.reduction\.0\.weight is missing"):
         load_checkpoint(saved(tmp_path, tensors))
 
@@ -122,6 +112,68 @@ def test_old_bottleneck_names_and_wrappers_load_alike(variant, tmp_path):
     loaded, plain = (load_checkpoint(p).model for p in (path, saved(tmp_path, tensors)))
     for name, value in plain.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
+
+
+def layouts():
+    return [(variant, k) for variant in VARIANTS for k in range(len(KEY_LAYOUTS[variant]))]
+
+
+@pytest.mark.parametrize(("variant", "k"), layouts())
+def test_a_checkpoint_with_one_tensor_lost_or_misshapen_is_named_rightly(variant, k):
+    """Whichever tensor it is, even one that tells the widths."""
+    layout = KEY_LAYOUTS[variant][k]
+    tensors = content(variant, layout=layout)
+    for key, value in tensors.items():
+        lost = best_match({name: tensor for name, tensor in tensors.items() if name != key})
+        assert (lost.variant, lost.layout, lost.missing, lost.unexpected) == (variant, layout, (key,), ()), key
+        misshapen = best_match(tensors | {key: value.new_zeros(7, 7, 7)})
+        assert (misshapen.variant, misshapen.layout) == (variant, layout), key
+        assert (misshapen.missing, misshapen.unexpected) == ((), ()), key
+        (named,) = misshapen.misshapen
+        assert named == f"{key} [7, 7, 7] instead of {list(value.shape)}"
+
+
+@pytest.mark.parametrize("variant", ["compressai-official", "compressai-chandelier"])
+def test_compressais_newer_keys_load_as_the_older_ones_do(variant, tmp_path):
+    """The entropy bottleneck of z beside h_a and h_s, which HyperpriorLatentCodec then holds itself."""
+    older = with_tables(variant) | {
+        f"latent_codec.hyper.{name}": value
+        for name, value in ELIC(ModelSpec(*SMALL, variant)).state_dict().items()
+        if name.startswith("entropy_bottleneck.") and "quantiles" not in name and not re.search(r"s\.\d$", name)
+    }
+    newer = {
+        key.replace(".hyper.entropy", ".z.entropy").replace(".hyper.", "."): value.clone()
+        for key, value in older.items()
+    }
+    assert {"latent_codec.h_a.0.weight", "latent_codec.h_s.4.bias"} <= newer.keys()
+    assert {"latent_codec.z.entropy_bottleneck.matrices.0", "latent_codec.z.entropy_bottleneck._offset"} <= newer.keys()
+    models = [load_checkpoint(saved(tmp_path, t, f"{n}.pth")).model for n, t in (("a", older), ("b", newer))]
+    assert models[1].spec == ModelSpec(*SMALL, variant)
+    for name, value in models[0].state_dict().items():
+        assert torch.equal(models[1].state_dict()[name], value), name
+    target = tmp_path / "converted.safetensors"
+    convert_checkpoint(tmp_path / "b.pth", target)
+    assert load_file(target).keys() == newer.keys()
+    assert load_checkpoint(target).model.spec == models[1].spec
+    del newer["latent_codec.h_s.4.bias"]
+    with pytest.raises(CheckpointError, match=rf"not a whole {variant} ELIC: 1 missing \(latent_codec\.h_s\.4\.bias\)"):
+        load_checkpoint(saved(tmp_path, newer))
+
+
+def test_the_entropy_bottleneck_of_releases_between_loads_too(tmp_path):
+    """CompressAI called its parameters `_matrices.0` for a while, before `matrices.0` and after `_matrix0`."""
+    tensors = content("chandelier")
+    between = {re.sub(r"(?<=bottleneck\.)(?=[a-z]+\.\d)", "_", key): value for key, value in tensors.items()}
+    assert "entropy_bottleneck._matrices.0" in between
+    loaded = load_checkpoint(saved(tmp_path, between)).model
+    for name, value in load_checkpoint(saved(tmp_path, tensors)).model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+
+
+def test_a_variant_given_overrides_the_metadata(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file(content("jiang"), path, {"variant": "compressai-official"})
+    assert load_checkpoint(path, "jiang").model.spec.variant == "jiang"
 
 
 def with_tables(variant="compressai-official"):

@@ -1,5 +1,8 @@
 import json
+import re
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +15,15 @@ from elic_runtime import (
     ContainerError,
     DesyncError,
     ElicError,
+    FormatError,
     ImageError,
     TruncatedError,
     WrongBundleError,
 )
 from elic_runtime.container import parse, serialize
-from elic_runtime.evaluate import psnr
+from elic_runtime.manifest import FORMAT_VERSION
+from elic_runtime.manifest_file import seal
+from elic_runtime.metrics import psnr
 from elic_runtime.runners import onnxruntime_factory
 from elic_runtime.shapes import Extent
 from hypothesis import HealthCheck, example, given, settings
@@ -157,21 +163,58 @@ def test_an_exact_decoder_that_drifts_after_its_check_says_so(bundle_path, coded
         codec.decompress(coded)
 
 
-def test_symbols_that_differ_are_noticed_even_if_streams_decode(codec, coded):
+@pytest.mark.parametrize("half", [0, 1])
+def test_symbols_that_differ_are_noticed_even_if_streams_decode(bundle_path, coded, half):
+    """And before the next subgraph gets them."""
+    ran = []
+
+    def watched(name, graph, info):
+        run = onnxruntime_factory()(name, graph, info)
+        return lambda inputs: ran.append(name) or run(inputs)
+
+    codec = Codec.load(bundle_path, encode=False, runner=watched)
     container = parse(coded)
     tile = container.tiles[0]
-    last = tile.slices[-1]
-    forged_last = type(last)(last.streams, last.symbols_crc ^ 1)
-    forged_tile = type(tile)(tile.z, (*tile.slices[:-1], forged_last))
-    forged = type(container)(
-        container.coder,
-        container.arithmetic,
-        container.fingerprint,
-        container.grid,
-        (forged_tile, *container.tiles[1:]),
-    )
-    with pytest.raises(DesyncError, match=r"slice 4 .*checksum of the decoded symbols"):
+    crcs = list(tile.slices[3].symbols_crcs)
+    crcs[half] ^= 1
+    slices = [*tile.slices]
+    slices[3] = replace(slices[3], symbols_crcs=tuple(crcs))
+    forged = replace(container, tiles=(replace(tile, slices=tuple(slices)), *container.tiles[1:]))
+    ran.clear()
+    with pytest.raises(DesyncError, match=r"slice 3 .*checksum of the decoded symbols"):
         codec.decompress(serialize(forged))
+    assert ran[-1] == ("context_3_anchor", "context_3_nonanchor")[half]
+
+
+def in_half(name, graph, info):
+    """A device that holds every tensor in fp16."""
+    run = onnxruntime_factory()(name, graph, info)
+
+    def rounded(tensors):
+        with np.errstate(over="ignore"):
+            return {key: value.astype(np.float16).astype(np.float32) for key, value in tensors.items()}
+
+    return lambda inputs: rounded(run(rounded(inputs)))
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_hostile_symbols_on_an_fp16_device_are_the_files_fault(float_bundle_path, cat, half):
+    """Every checksum is right; the symbols are such as no image gives, and infinite in fp16."""
+    codec = Codec.load(float_bundle_path, runner=in_half)
+    honest = codec.compress(cat[:128, :192])
+    assert codec.decompress(honest).shape == (128, 192, 3)
+    hostile = Codec.load(float_bundle_path, runner=in_half)
+    encode, seen = hostile._coder.encode, []
+
+    def forge(symbols, indexes, tables):
+        seen.append(symbols)
+        if len(seen) == 2 + half:  # z, then slice 0's anchor
+            symbols[...] = 100_000_000
+        return encode(symbols, indexes, tables)
+
+    hostile._coder.encode = forge
+    with pytest.raises(FormatError, match="symbols of up to 100000000, which no image gives"):
+        codec.decompress(hostile.compress(cat[:128, :192]))
 
 
 def test_damaged_files_are_never_decoded(codec, coded):
@@ -193,22 +236,24 @@ def test_streams_of_a_hostile_author_are_survived(codec, coded, coder):
     rng = np.random.default_rng(1)
 
     def noise(section):
-        return type(section)(tuple(rng.bytes(4 * int(rng.integers(0, 200))) for _ in section.streams), 0)
+        streams = tuple(rng.bytes(4 * int(rng.integers(0, 200))) for _ in section.streams)
+        return replace(section, streams=streams)
 
     for _ in range(10):
-        tiles = tuple(type(t)(noise(t.z), tuple(map(noise, t.slices))) for t in container.tiles)
-        forged = type(container)(coder, "exact", container.fingerprint, container.grid, tiles)
+        tiles = tuple(replace(t, z=noise(t.z), slices=tuple(map(noise, t.slices))) for t in container.tiles)
+        forged = replace(container, coder=coder, tiles=tiles)
         with pytest.raises(DesyncError):
             codec.decompress(serialize(forged))
 
 
 def test_files_of_other_bundles_are_refused(codec, coded, checkpoint, deployment, config, tmp_path):
     container = parse(coded)
-    other = type(container)("constriction", "exact", b"another!", container.grid, container.tiles)
     with pytest.raises(WrongBundleError, match="another bundle"):
-        codec.decompress(serialize(other))
+        codec.decompress(serialize(replace(container, fingerprint=b"another!")))
+    with pytest.raises(WrongBundleError, match="written in float arithmetic, this bundle's is exact"):
+        codec.decompress(serialize(replace(container, arithmetic="float")))
     small = config.model_copy(update={"shape": Extent.one(64, 64)})
-    export_bundle(checkpoint, deployment, small, tmp_path / "small")
+    export_bundle(deployment, small, tmp_path / "small")
     with pytest.raises(WrongBundleError, match="tiles of 128x192, this bundle takes 64x64"):
         Codec.load(tmp_path / "small").decompress(coded)
 
@@ -221,12 +266,27 @@ def test_files_of_other_bundles_are_refused(codec, coded, checkpoint, deployment
         np.zeros((4, 4, 3), np.float32),
         np.zeros((0, 4, 3), np.uint8),
         "photo.png",
+        Path("photo.png"),
+        b"bytes",
+        [[[1, 2, 3]]],
+        None,
     ],
-    ids=["grey", "alpha", "float", "empty", "path"],
+    ids=["grey", "alpha", "float", "empty", "name", "path", "bytes", "list", "none"],
 )
 def test_other_arrays_are_refused(codec, image):
     with pytest.raises(ImageError):
         codec.compress(image)
+
+
+@pytest.mark.parametrize("data", ["photo.elic", Path("photo.elic"), 7, None, [1, 2], np.zeros(4)])
+def test_a_file_is_its_bytes(codec, data):
+    with pytest.raises(ContainerError, match="a file is decoded from its bytes, not from"):
+        codec.decompress(data)
+
+
+def test_any_bytes_are_bytes(codec, coded):
+    for data in (bytearray(coded), memoryview(coded)):
+        assert (codec.decompress(data) == codec.decompress(coded)).all()
 
 
 def test_a_cap_below_a_tile_still_reads_what_it_wrote(bundle_path, cat):
@@ -261,16 +321,16 @@ def test_a_missing_file_is_named(copy, name):
 def edit(path, **changes):
     manifest = path / "manifest.json"
     content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(content | changes))
+    manifest.write_text(json.dumps(seal(content | changes)))
 
 
 def test_other_manifests_are_refused(copy, tmp_path):
     with pytest.raises(BundleError, match="no bundle here"):
         Codec.load(tmp_path)
     edit(copy, format_version=1)
-    with pytest.raises(BundleError, match="format_version"):
+    with pytest.raises(BundleError, match="a bundle of format version 1"):
         Codec.load(copy)
-    edit(copy, format_version=3, surprise=1)
+    edit(copy, format_version=FORMAT_VERSION, surprise=1)
     with pytest.raises(BundleError, match="surprise"):
         Codec.load(copy)
     (copy / "manifest.json").write_text("{")
@@ -300,7 +360,7 @@ def test_wiring_that_cannot_be_walked_is_refused(copy, change, message):
 def test_a_subgraph_without_the_outputs_that_are_needed_is_refused(copy, name):
     content = json.loads((copy / "manifest.json").read_text())
     content["subgraphs"][name]["outputs"][-1]["name"] = "out"
-    (copy / "manifest.json").write_text(json.dumps(content))
+    (copy / "manifest.json").write_text(json.dumps(seal(content)))
     with pytest.raises(BundleError, match=f"{name}: gives no"):
         Codec.load(copy)
 
@@ -321,7 +381,7 @@ def test_a_subgraph_without_the_outputs_that_are_needed_is_refused(copy, name):
 def test_manifests_that_disagree_with_themselves_are_refused(copy, change, message):
     content = json.loads((copy / "manifest.json").read_text())
     change(content)
-    (copy / "manifest.json").write_text(json.dumps(content))
+    (copy / "manifest.json").write_text(json.dumps(seal(content)))
     with pytest.raises(BundleError, match=message):
         Codec.load(copy)
 
@@ -331,7 +391,7 @@ def test_shapes_that_no_memory_holds_are_refused(dynamic_path, tmp_path, side):
     copied = shutil.copytree(dynamic_path, tmp_path / "bundle")
     content = json.loads((copied / "manifest.json").read_text())
     content[side] = {"min": {"height": 65472, "width": 65472}, "max": {"height": 65536, "width": 65536}}
-    (copied / "manifest.json").write_text(json.dumps(content))
+    (copied / "manifest.json").write_text(json.dumps(seal(content)))
     with pytest.raises(BundleError, match="are beyond the limit"):
         Codec.load(copied)
 
@@ -341,7 +401,7 @@ def test_a_range_that_is_not_the_manifests_is_refused(dynamic_path, tmp_path):
     for shape in ([1, 3, 64, 128], [1], [1, 3, 64, 64, 64]):
         content = json.loads((dynamic_path / "manifest.json").read_text())
         content["subgraphs"]["g_a"]["inputs"][0]["min_shape"] = shape
-        (copied / "manifest.json").write_text(json.dumps(content))
+        (copied / "manifest.json").write_text(json.dumps(seal(content)))
         with pytest.raises(BundleError, match="g_a: x has not the range"):
             Codec.load(copied)
 
@@ -349,7 +409,7 @@ def test_a_range_that_is_not_the_manifests_is_refused(dynamic_path, tmp_path):
 def test_a_graph_in_the_place_of_another_is_refused(copy):
     content = json.loads((copy / "manifest.json").read_text())
     content["subgraphs"]["h_s"] |= {n: content["subgraphs"]["g_s"][n] for n in ("file", "sha256")}
-    (copy / "manifest.json").write_text(json.dumps(content))
+    (copy / "manifest.json").write_text(json.dumps(seal(content)))
     with pytest.raises(BundleError, match="not those that the manifest states"):
         Codec.load(copy)
 
@@ -357,9 +417,44 @@ def test_a_graph_in_the_place_of_another_is_refused(copy):
 def test_a_manifest_cannot_name_files_elsewhere(copy):
     content = json.loads((copy / "manifest.json").read_text())
     content["entropy_tables"]["file"] = "../../secret.npz"
-    (copy / "manifest.json").write_text(json.dumps(content))
+    (copy / "manifest.json").write_text(json.dumps(seal(content)))
     with pytest.raises(BundleError, match="not a plain file name"):
         Codec.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"providers": []}, "providers: name one"),
+        ({"providers": ()}, "providers: name one"),
+        ({"providers": [3]}, "providers: 3 is no provider's name"),
+        ({"providers": 3}, "providers: 3 is no provider's name"),
+        ({"providers": [("CPUExecutionProvider", "fast")]}, "is no provider's name"),
+        ({"threads": -1}, "threads=-1: it is a number from 0"),
+        ({"threads": 1.5}, "threads=1.5"),
+        ({"threads": 100_000}, "threads=100000"),
+        ({"encode": False, "decode": False}, "a codec of neither half"),
+        ({"max_pixels": 0}, "max_pixels=0"),
+    ],
+)
+def test_options_that_are_none_are_refused(bundle_path, options, message):
+    with pytest.raises(ElicError, match=re.escape(message)):
+        Codec.load(bundle_path, **options)
+
+
+def test_a_provider_with_its_options_may_stand_alone():
+    one = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
+    assert onnxruntime_factory(one) == onnxruntime_factory([one])
+    assert onnxruntime_factory("CPUExecutionProvider") == onnxruntime_factory()
+
+
+def test_many_are_coded_as_one_at_a_time(codec, cat):
+    images = [cat[:130, :200], cat[:128, :192], cat[50:60, 70:80]]
+    files = list(codec.compress_many(iter(images)))
+    assert files == [codec.compress(image) for image in images]
+    decoded = list(codec.decompress_many(files))
+    assert all((a == codec.decompress(b)).all() for a, b in zip(decoded, files, strict=True))
+    assert list(codec.compress_many([])) == list(codec.decompress_many([])) == []
 
 
 def test_unknown_providers_and_coders_are_refused(bundle_path):

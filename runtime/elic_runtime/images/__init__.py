@@ -1,0 +1,24 @@
+"""Image files <-> uint8 RGB arrays, upright and in sRGB.
+
+```
+file ─ reading ─┬─ tiff, png, jpeg: is what the library hands over what the file says? ─┬─ colour ─ array
+                └─ any other format that is named ──────────────────────────────────────┘
+array ─ writing ─ file          folder ─ folders ─ files
+```
+"""
+
+from elic_runtime.images.folders import container_files, image_files
+from elic_runtime.images.reading import Photograph, decode_photograph, read_image, read_photograph
+from elic_runtime.images.writing import WRITABLE, encode_image, write_image
+
+__all__ = [
+    "WRITABLE",
+    "Photograph",
+    "container_files",
+    "decode_photograph",
+    "encode_image",
+    "image_files",
+    "read_image",
+    "read_photograph",
+    "write_image",
+]

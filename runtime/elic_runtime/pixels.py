@@ -1,0 +1,32 @@
+"""Pixels, uint8 [H, W, 3], and the tensors x and x_hat that hold them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elic_runtime.errors import ImageError
+from elic_runtime.shapes import MAX_PIXELS
+from elic_runtime.tiles import Image
+
+
+def check_image(image: object, max_pixels: int = MAX_PIXELS) -> None:
+    """Raises ImageError unless it is uint8 [H, W, 3], not empty, of at most so many pixels."""
+    if not isinstance(image, np.ndarray):
+        hint = ": elic_runtime.images.read_image reads a file" if isinstance(image, str | bytes) else ""
+        raise ImageError(f"an image is a uint8 array [H, W, 3], not {type(image).__name__}{hint}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f"an image is a uint8 array [H, W, 3], not {image.dtype} {list(image.shape)}")
+    height, width = image.shape[:2]
+    if not height or not width or height * width > max_pixels:
+        raise ImageError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
+
+
+def to_input(tile: Image) -> NDArray[np.float32]:
+    """uint8 [H, W, 3] -> x float32 [1, 3, H, W] in 0..1."""
+    x = np.ascontiguousarray(tile.transpose(2, 0, 1)[None], dtype=np.float32)
+    return np.divide(x, np.float32(255), out=x)
+
+
+def to_image(x_hat: NDArray[np.float32]) -> Image:
+    """x_hat float32 [3, H, W] -> uint8 [H, W, 3], rounded."""
+    scaled = np.clip(x_hat, 0, 1) * np.float32(255)
+    return np.rint(scaled, out=scaled).astype(np.uint8).transpose(1, 2, 0)
