@@ -60,7 +60,9 @@ def compress(
     from elic_runtime.container import SUFFIX
     from elic_runtime.images import decode_photograph, image_files, read_photograph
 
-    jobs = _jobs(source, target, image_files(source, note), (SUFFIX,), force)
+    left_out: list[str] = []
+    jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
+    _note(left_out)
     codec = Codec.load(bundle, decode=False, coder=coder, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
@@ -95,7 +97,9 @@ def decompress(
     from elic_runtime.codec import Codec
     from elic_runtime.images import WRITABLE, container_files, encode_image
 
-    jobs = _jobs(source, target, container_files(source, note), WRITABLE, force)
+    left_out: list[str] = []
+    jobs = _jobs(source, target, container_files(source, left_out.append), WRITABLE, force)
+    _note(left_out)
     codec = Codec.load(bundle, encode=False, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
@@ -186,6 +190,12 @@ def conformance(
 def main() -> None:
     """Entry point."""
     run_app(app)
+
+
+def _note(lines: list[str]) -> None:
+    """What was left out is said once nothing is wrong with what was asked."""
+    for line in lines:
+        note(line)
 
 
 def _jobs(

@@ -93,7 +93,7 @@ def require_exact(deployment, spread):
 
 @pytest.mark.parametrize("kind", FRESH)
 def test_an_untrained_model_exports_and_codes(kind, picture, tmp_path):
-    """CompressAI's initial weights: h_a gives less than half, every z_hat is 0, and h_s could give far more than it does."""
+    """CompressAI's initial weights: h_a gives less than half, every z_hat is 0; h_s could give far more than it does."""
     torch.manual_seed(0)
     model = FRESH[kind](N=SPEC.N, M=SPEC.M, groups=list(SPEC.groups)).eval()
     model.update()
@@ -141,7 +141,7 @@ def silent_layers(model):
 def whispering_y(model):
     """y_hat is below its grid, and what the context nets make of it far below."""
     for parameter in (*model.g_a[-1].parameters(), *model.h_s[-1].parameters()):
-        parameter *= 1e-9
+        parameter.mul_(1e-9)
     for context in model.contexts:
         for layer in (context.spatial, *(context.channel or ()), *context.aggregation):
             if getattr(layer, "bias", None) is not None:
@@ -169,7 +169,7 @@ def enormous_weights_on_silence(model):
 @torch.no_grad()
 def below_float32(model):
     for parameter in model.h_s[0].parameters():
-        parameter *= 1e-40
+        parameter.mul_(1e-40)
 
 
 @pytest.mark.parametrize(

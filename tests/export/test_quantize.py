@@ -226,7 +226,7 @@ def test_a_calibration_of_another_model_is_refused(checkpoint, calibration):
     peaks = calibration.peaks
     for other, message in [
         ({n: p for n, p in peaks.items() if n != "context.3.spatial"}, r"has no context\.3\.spatial"),
-        (peaks | {"h_s.1": peaks["h_s.1"][:100]}, r"h_s\.0: its channels are not those"),
+        (peaks | {"h_s.1": peaks["h_s.1"][:100]}, r"h_s\.1: its channels are not those"),
         (peaks | {"y_hat": peaks["y_hat"][:100]}, "100 channels of y_hat"),
         (peaks | {"y_hat": peaks["y_hat"] * 1e5}, r"context\.0\.spatial: not exact: y_hat gets as large as"),
     ]:
@@ -265,7 +265,7 @@ def test_a_calibration_that_unpacks_to_more_than_any_model_has_is_refused(tmp_pa
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()
     try:
-        with pytest.raises(ExportError, match="no calibration: .*larger"):
+        with pytest.raises(ExportError, match=r"no calibration: .*larger"):
             read_calibration(path)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
