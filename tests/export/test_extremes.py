@@ -93,7 +93,7 @@ def require_exact(deployment, spread):
 
 @pytest.mark.parametrize("kind", FRESH)
 def test_an_untrained_model_exports_and_codes(kind, picture, tmp_path):
-    """CompressAI's initial weights: h_a gives less than half, every z_hat is 0; h_s could give far more than it does."""
+    """CompressAI's initial weights: h_a gives less than half, every z_hat is 0, and h_s could give far more."""
     torch.manual_seed(0)
     model = FRESH[kind](N=SPEC.N, M=SPEC.M, groups=list(SPEC.groups)).eval()
     model.update()
