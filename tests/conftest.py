@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import skimage
 from elic_export.bundle import export_bundle
-from elic_export.calibration import Calibration, calibrate, crops_of
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig
-from elic_export.deployment import Deployment, deploy_exact, deploy_float
+from elic_export.exact.calibration import Calibration, calibrate, crops_of
+from elic_export.exact.deployment import Deployment, deploy_exact, deploy_float
 from elic_models import Checkpoint, default_checkpoint, load_checkpoint
 from elic_runtime import Codec
 from elic_runtime.images import read_image

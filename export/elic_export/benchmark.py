@@ -145,12 +145,12 @@ def _pytorch_side(
 def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Timing]:
     from elic_runtime import Codec
     from elic_runtime.bundle import Bundle
-    from elic_runtime.conformance import deciding_names
     from elic_runtime.manifest import SubgraphInfo
     from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
+    from elic_runtime.subgraphs import deciding_names
 
     factory = onnxruntime_factory(threads=threads)
-    deciding = deciding_names(len(Bundle(bundle).manifest.model.groups))
+    deciding = deciding_names(Bundle(bundle).manifest.model)
     inside: dict[str, float] = {}
 
     def timed(name: str, graph: Path, info: SubgraphInfo) -> Runner:

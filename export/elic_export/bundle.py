@@ -8,46 +8,48 @@ from importlib.metadata import version
 from pathlib import Path
 
 import onnx
+from elic_models import ModelSpec
 from elic_runtime.conformance import digest, write_patches
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
-    ENCODER_ONLY,
+    CALIBRATION_NAME,
+    CONFORMANCE_NAME,
+    HTML_NAME,
+    REPORT_NAME,
     TABLES_NAME,
     CheckpointInfo,
     ConformanceInfo,
     FileInfo,
     Manifest,
-    ModelInfo,
     SubgraphInfo,
     TensorInfo,
 )
 from elic_runtime.manifest_file import MANIFEST_NAME, write_manifest
+from elic_runtime.model_info import ModelInfo
 from elic_runtime.shapes import Extent, fix, fixed_sizes, resolve
+from elic_runtime.subgraphs import Tensor, subgraphs
 from elic_runtime.tables import write_tables
 
-from elic_export.calibration import CALIBRATION_NAME, write_calibration
-from elic_export.config import TARGETS_NAME, ExportConfig, default_config
-from elic_export.deployment import Deployment, fingerprint
+from elic_export.config import ExportConfig
 from elic_export.errors import ConfigError, ExportError
-from elic_export.export import Exported, Sample, export_graph, sample_shapes
-from elic_export.graphs import Subgraph, TensorDecl, declare
+from elic_export.exact.calibration import write_calibration
+from elic_export.exact.deployment import Deployment, fingerprint
+from elic_export.graphs.declare import Declaration, declare_codec, declare_no_entropy, model_info
 from elic_export.known_input import known_patches, known_trace
-from elic_export.operators import operator_counts
-from elic_export.targets import write_targets
-from elic_export.verdicts import HTML_NAME, REPORT_NAME
+from elic_export.onnx_file import export_graph, sample_shapes
+from elic_export.passes.exported import Exported, Sample
+from elic_export.passes.operators import operator_counts
+from elic_export.passes.rewrites import added_subgraphs
+from elic_export.targets.write import write_targets
 
 DISTRIBUTION = "elic-deploy"
-
-CONFORMANCE_NAME = "conformance.npz"
-
-REPORT_NAMES = (REPORT_NAME, HTML_NAME)
 
 EXTERNAL_DATA_FROM = 1024
 """Bytes of a weight that goes into the file of external data."""
 
 UNKNOWN_SOURCES = "0" * 64
 
-Progress = Callable[[Iterable[Subgraph]], Iterable[Subgraph]]
+Progress = Callable[[Iterable[Declaration]], Iterable[Declaration]]
 """Wraps the subgraphs as they are exported, to show how far it is."""
 
 
@@ -109,7 +111,7 @@ def _check_replaceable(folder: Path) -> None:
         listed |= {t if isinstance(t, str) else t["file"] for t in manifest.get("targets", ())}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise no_bundle from None
-    listed |= {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, *REPORT_NAMES}
+    listed |= {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, REPORT_NAME, HTML_NAME}
     others = sorted(names - listed)
     if others:
         raise ExportError(
@@ -146,23 +148,15 @@ def _fill(
     sources: str,
 ) -> Manifest:
     spec = deployment.model.spec
-    model = ModelInfo(
-        variant=spec.variant,
-        N=spec.N,
-        M=spec.M,
-        latent_channels=spec.latent_channels,
-        groups=spec.groups,
-        anchor_parity=spec.wiring.anchor_parity,
-        context_slices=tuple(spec.wiring.context_slices(k) for k in range(len(spec.groups))),
-    )
+    model = model_info(spec)
     write_tables(folder / TABLES_NAME, deployment.tables)
     calibration, conformance, known = _write_exact(deployment, model, config, folder)
     graphs = declare(spec, config)
-    _check_renames(graphs, config)
+    _check_renames(graphs, model, config)
     subgraphs = {}
-    for subgraph in progress(graphs):
-        extent = config.shape if subgraph.name in ENCODER_ONLY else config.decoder
-        for exported in export_graph(subgraph, deployment, config, extent, known.get(subgraph.name, ())):
+    for declaration in progress(graphs):
+        extent = config.shape if declaration.subgraph.encoder_only else config.decoder
+        for exported in export_graph(declaration, deployment, config, extent, known.get(declaration.name, ())):
             subgraphs[exported.name] = _write_graph(exported, folder, config, extent)
     manifest = Manifest(
         producer=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
@@ -183,15 +177,24 @@ def _fill(
         sources=sources,
         fingerprint=fingerprint(deployment),
     )
-    targets = write_targets(manifest, folder, default_config(TARGETS_NAME))
+    targets = write_targets(manifest, folder)
     manifest = manifest.model_copy(update={"targets": targets})
     write_manifest(folder, manifest)
     return manifest
 
 
-def _check_renames(graphs: list[Subgraph], config: ExportConfig) -> None:
-    known = {name for graph in graphs for name in (*graph.inputs, *graph.outputs)}
-    known |= {"features"} if "split_g_s" in config.rewrites else set()
+def declare(spec: ModelSpec, config: ExportConfig) -> list[Declaration]:
+    """The graphs that an export's form and rewrites ask for, in the order in which a codec runs them."""
+    if config.form == "no-entropy":
+        return [declare_no_entropy(spec, likelihoods=config.likelihoods)]
+    left_out = added_subgraphs() - added_subgraphs(config.rewrites)
+    return [declaration for declaration in declare_codec(spec) if declaration.name not in left_out]
+
+
+def _check_renames(declarations: list[Declaration], model: ModelInfo, config: ExportConfig) -> None:
+    table = subgraphs(model)
+    graphs = [d.subgraph for d in declarations] + [table[name] for name in added_subgraphs(config.rewrites)]
+    known = {role for graph in graphs for role in (*graph.inputs, *graph.outputs)}
     unknown = sorted(config.rename.keys() - known)
     if unknown:
         raise ConfigError(f"rename: no graph of this export has a tensor called {unknown[0]}")
@@ -250,7 +253,7 @@ def _write_graph(exported: Exported, folder: Path, config: ExportConfig, extent:
 
 
 def _tensor_infos(
-    values: Sequence[onnx.ValueInfoProto], roles: dict[str, TensorDecl], config: ExportConfig, extent: Extent
+    values: Sequence[onnx.ValueInfoProto], roles: dict[str, Tensor], config: ExportConfig, extent: Extent
 ) -> tuple[TensorInfo, ...]:
     return tuple(
         _tensor_info(value, role, decl, config, extent)
@@ -259,7 +262,7 @@ def _tensor_infos(
 
 
 def _tensor_info(
-    value: onnx.ValueInfoProto, role: str, decl: TensorDecl, config: ExportConfig, extent: Extent
+    value: onnx.ValueInfoProto, role: str, decl: Tensor, config: ExportConfig, extent: Extent
 ) -> TensorInfo:
     shape = fix(decl.dims, fixed_sizes(extent, config.batch))
     smallest = resolve(decl.dims, config.batch.min, extent.min)

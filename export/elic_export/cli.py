@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from elic_runtime.console import CHECK_FAILED, console, fail, one_line_errors, print_json, progress, run_app
+from elic_runtime.commands.console import CHECK_FAILED, console, fail, one_line_errors, print_json, progress, run_app
 from elic_runtime.errors import ElicError
 
 from elic_export.errors import ConfigError, ExportError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from elic_models import Checkpoint
 
     from elic_export.config import Form
-    from elic_export.deployment import Deployment
+    from elic_export.exact.deployment import Deployment
 
 DEFAULT_CONFIGS: dict["Form", str] = {
     "static": "static-512x512.yaml",
@@ -177,11 +177,11 @@ def parity(
     from elic_runtime.bundle import Bundle
     from elic_runtime.files import write_bytes
     from elic_runtime.images import image_files
+    from elic_runtime.manifest import HTML_NAME, REPORT_NAME
 
     from elic_export.config import default_config, read_thresholds
-    from elic_export.parity import measure_parity
-    from elic_export.report import print_report, render_html
-    from elic_export.verdicts import HTML_NAME, REPORT_NAME
+    from elic_export.parity.measure import measure_parity
+    from elic_export.parity.render import print_report, render_html
 
     opened = Bundle(bundle)
     paths = image_files(images)
@@ -267,7 +267,7 @@ def _export(
     force: bool,
     as_json: bool,
 ) -> None:
-    from elic_runtime.info import bundle_facts
+    from elic_runtime.commands.info import bundle_facts
 
     from elic_export.config import bundle_name, default_config, read_config, with_shape
     from elic_export.sources import sources_digest, up_to_date
@@ -315,8 +315,8 @@ def _calibration_path(arithmetic: str, calibration: Path | None) -> Path | None:
 
 def _deploy(checkpoint: "Checkpoint", photographs: Path | None) -> "Deployment":
     """photographs: of exact arithmetic; float without."""
-    from elic_export.calibration import obtain_calibration
-    from elic_export.deployment import deploy_exact, deploy_float
+    from elic_export.exact.calibration import obtain_calibration
+    from elic_export.exact.deployment import deploy_exact, deploy_float
 
     if photographs is None:
         return deploy_float(checkpoint)

@@ -7,17 +7,15 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from elic_runtime.manifest import GraphPrecision, Precision
 from elic_runtime.shapes import AnyBatch, AnyExtent, Batch, Extent
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from elic_export.errors import ConfigError
+from elic_export.passes.rewrites import REWRITES, Rewrite, added_subgraphs
 
 _INSTALLED = Path(__file__).resolve().parent / "deploy_configs"
 
 DEPLOY_CONFIGS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "deploy_configs"
 """Of a checkout; an installed wheel has the default configs, thresholds and templates of it."""
-
-TARGETS_NAME = "targets"
-"""The templates of compiler inputs in it, and what a bundle has of them."""
 
 MAX_EXPORT_PIXELS = 1 << 24
 """Tracing holds features of 192 channels at a quarter of the image: 13 GB at this size."""
@@ -39,8 +37,13 @@ class _Section(BaseModel):
 _S = TypeVar("_S", bound=_Section)
 
 
-RewriteName = Literal["merge_g_a_h_a", "split_g_s", "deconv_to_depth_to_space", "fold_output_padding"]
-"""The last two are of `rewrites.py`; `merge_g_a_h_a` adds the graph of both, `split_g_s` the halves of g_s."""
+def _known_rewrite(name: str) -> str:
+    if name not in REWRITES:
+        raise ValueError(f"{name!r} is no rewrite: there are {', '.join(REWRITES)}")
+    return name
+
+
+RewriteName = Annotated[str, AfterValidator(_known_rewrite)]
 
 Form = Literal["static", "dynamic", "no-entropy"]
 
@@ -59,7 +62,7 @@ class ExportConfig(_Section):
     arithmetic: of h_s and the context subgraphs: `exact` for files that decode everywhere,
         `float` for the checkpoint's own numbers.
     likelihoods: whether a no-entropy graph gives them besides x_hat.
-    rewrites: exact ones of `rewrites.py`, applied in order.
+    rewrites: names of `passes/rewrites`, applied in order.
     split_g_s_after: the node whose output the rewrite `split_g_s` hands from g_s_0 to g_s_1.
     external_data: weights of each graph in a file of their own.
     rename: inputs and outputs that are to have other names in the graphs.
@@ -107,12 +110,22 @@ class ExportConfig(_Section):
             raise ValueError("rename: two tensors get one name")
         if not self.likelihoods and self.form != "no-entropy":
             raise ValueError("likelihoods: only the no-entropy form has any")
-        ignored = {"merge_g_a_h_a", "split_g_s"}.intersection(self.rewrites) if self.form == "no-entropy" else ()
-        if ignored:
-            raise ValueError(f"rewrites: {', '.join(sorted(ignored))}: the no-entropy form is one graph")
-        if "split_g_s_after" in self.model_fields_set and "split_g_s" not in self.rewrites:
-            raise ValueError("split_g_s_after: without the rewrite split_g_s, g_s is not cut")
+        if self.form == "no-entropy" and added_subgraphs(self.rewrites):
+            ignored = sorted(name for name in self.rewrites if REWRITES[name].adds)
+            raise ValueError(f"rewrites: {', '.join(ignored)}: the no-entropy form is one graph")
         return self
+
+    @model_validator(mode="after")
+    def _check_options(self) -> "ExportConfig":
+        for rewrite in REWRITES.values():
+            unread = [option for option in rewrite.options if option in self.model_fields_set]
+            if unread and rewrite.name not in self.rewrites:
+                raise ValueError(f"{unread[0]}: only the rewrite {rewrite.name} reads it: add that to rewrites")
+        return self
+
+    def options_of(self, rewrite: Rewrite) -> dict[str, str]:
+        """What the config says for a rewrite, by the names of its options."""
+        return {name: getattr(self, name) for name in rewrite.options}
 
     @property
     def decoder(self) -> Extent:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from elic_models import ELIC
 from elic_runtime.conformance import Patches, Trace, trace
-from elic_runtime.manifest import ModelInfo
+from elic_runtime.model_info import ModelInfo
 from elic_runtime.runners import Arrays, Runner
 from elic_runtime.shapes import Shape
 from numpy.typing import NDArray
 
-from elic_export.deployment import Deployment
 from elic_export.errors import InexactError
-from elic_export.graphs import Subgraph, declare_codec
+from elic_export.exact.deployment import Deployment
+from elic_export.graphs.declare import Declaration, declare_codec
 
 PATCHES = (4, 16)
 """Height and width of the known symbols of z and of y."""
@@ -60,12 +60,12 @@ def torch_runners(deployment: Deployment, dtype: torch.dtype = torch.float32) ->
     return {graph.name: _torch_runner(graph, deployment, dtype) for graph in graphs if graph.decides_symbols}
 
 
-def _torch_runner(graph: Subgraph, deployment: Deployment, dtype: torch.dtype) -> Runner:
+def _torch_runner(graph: Declaration, deployment: Deployment, dtype: torch.dtype) -> Runner:
     module = copy.deepcopy(graph.build(deployment)).to(dtype).eval()
 
     @torch.inference_mode()
     def run(inputs: Arrays) -> Arrays:
-        outputs = module(*(torch.from_numpy(inputs[name]).to(dtype) for name in graph.inputs))
-        return {name: t.float().contiguous().numpy() for name, t in zip(graph.outputs, outputs, strict=True)}
+        outputs = module(*(torch.from_numpy(inputs[name]).to(dtype) for name in graph.subgraph.inputs))
+        return {name: t.float().contiguous().numpy() for name, t in zip(graph.subgraph.outputs, outputs, strict=True)}
 
     return run

@@ -12,7 +12,7 @@ from elic_runtime.bundle import Bundle
 from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
 
-from elic_export.config import DEPLOY_CONFIGS, TARGETS_NAME, ExportConfig
+from elic_export.config import ExportConfig
 
 LIBRARIES = ("torch", "onnx", "onnxsim", "onnxruntime", "compressai", "numpy")
 """Whose versions decide what a graph looks like."""
@@ -36,7 +36,6 @@ def sources_digest(
         "config": config.model_dump(),  # not as JSON: sets are put in order below
         "checkpoint": [sha256_file(checkpoint), key, variant],
         "calibration": _files(calibration) if calibration is not None else {},
-        "templates": _files(DEPLOY_CONFIGS / TARGETS_NAME),
         "program": {name: _files(_source(name)) for name in PACKAGES},
         "libraries": {name: version(name) for name in LIBRARIES},
     }

@@ -6,12 +6,12 @@ PyTorch is imported with the first name that needs it: it takes seconds.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from elic_models.default import default_checkpoint
+from elic_models.checkpoints.default import default_checkpoint
 from elic_models.errors import CheckpointError
 from elic_models.spec import VARIANTS, ModelSpec
 
 if TYPE_CHECKING:
-    from elic_models.checkpoint import Checkpoint, convert_checkpoint, load_checkpoint
+    from elic_models.checkpoints.loading import Checkpoint, convert_checkpoint, load_checkpoint
     from elic_models.elic import ELIC
 
 __all__ = [
@@ -27,9 +27,9 @@ __all__ = [
 
 _OF_PYTORCH = {
     "ELIC": "elic",
-    "Checkpoint": "checkpoint",
-    "convert_checkpoint": "checkpoint",
-    "load_checkpoint": "checkpoint",
+    "Checkpoint": "checkpoints.loading",
+    "convert_checkpoint": "checkpoints.loading",
+    "load_checkpoint": "checkpoints.loading",
 }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elic_runtime.bundle import Bundle
-from elic_runtime.coders import Coder, Indexes, make_coder
+from elic_runtime.coder import Coder, Indexes, make_coder
 from elic_runtime.conformance import load_deciding, require_exact
 from elic_runtime.container import (
     FINGERPRINT_BYTES,
@@ -31,7 +31,7 @@ from elic_runtime.container import (
     serialize,
     symbols_checksum,
 )
-from elic_runtime.context import ANCHOR, NONANCHOR, ContextModel, Floats, Symbols, pack
+from elic_runtime.context import ContextModel, Floats, Symbols, pack
 from elic_runtime.errors import (
     CoderError,
     DesyncError,
@@ -43,6 +43,7 @@ from elic_runtime.errors import (
 from elic_runtime.pixels import check_image, to_image, to_input
 from elic_runtime.runners import Providers, Runner, RunnerFactory, load_runner, onnxruntime_factory
 from elic_runtime.shapes import DOWNSAMPLING
+from elic_runtime.subgraphs import ANCHOR, H_S, NONANCHOR
 from elic_runtime.tables import CdfTables
 from elic_runtime.tiles import Image, PartialImage, TileGrid, fill, groups
 from elic_runtime.transforms import load_analysis, load_synthesis
@@ -76,7 +77,7 @@ class Codec:
         self._coder = self._get_coder(coder)
         deciding = load_deciding(bundle, factory)
         require_exact(bundle, factory, deciding, self._tables.medians)
-        self._h_s = deciding["h_s"]
+        self._h_s = deciding[H_S]
         self._context = ContextModel(bundle.manifest.model, deciding.__getitem__)
         self._analyse = load_analysis(bundle, load) if encode else None
         self._synthesise = load_synthesis(bundle, load) if decode else None

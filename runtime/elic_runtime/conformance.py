@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elic_runtime.bundle import Bundle
-from elic_runtime.context import ContextModel, Floats, Symbols, context_names, pack
+from elic_runtime.context import ContextModel, Floats, Symbols, pack
 from elic_runtime.errors import BundleError, ConformanceError
-from elic_runtime.manifest import ModelInfo
+from elic_runtime.model_info import ModelInfo
 from elic_runtime.runners import Arrays, OnnxRuntime, Runner, RunnerFactory, describe_backend, load_runner
 from elic_runtime.shapes import DOWNSAMPLING, LATENT_STRIDE, Shape
+from elic_runtime.subgraphs import H_S, deciding_names
 from elic_runtime.tables import check_size
 
 Patches = tuple[NDArray[np.int8], NDArray[np.int8]]
@@ -28,11 +29,6 @@ Trace = dict[str, tuple[Arrays, Arrays]]
 
 _PASSED: set[tuple[OnnxRuntime, str]] = set()
 """Settings that passed in this process, each with the manifest."""
-
-
-def deciding_names(slices: int) -> list[str]:
-    """The subgraphs that decide symbols, in the order in which they run."""
-    return ["h_s", *context_names(slices)]
 
 
 def require_exact(
@@ -61,8 +57,7 @@ def require_exact(
 
 def load_deciding(bundle: Bundle, factory: RunnerFactory) -> dict[str, Runner]:
     """The runners of the subgraphs that decide symbols. Raises BundleError."""
-    slices = len(bundle.manifest.model.groups)
-    return {name: load_runner(bundle, factory, name) for name in deciding_names(slices)}
+    return {name: load_runner(bundle, factory, name) for name in deciding_names(bundle.manifest.model)}
 
 
 def first_difference(bundle: Bundle, runners: Mapping[str, Runner], medians: NDArray[np.float32]) -> str | None:
@@ -75,7 +70,7 @@ def first_difference(bundle: Bundle, runners: Mapping[str, Runner], medians: NDA
         raise BundleError(
             f"{bundle.folder}: its arithmetic is {manifest.arithmetic}, which no check can hold to be exact"
         )
-    names, wanted = deciding_names(len(manifest.model.groups)), manifest.conformance.digests
+    names, wanted = deciding_names(manifest.model), manifest.conformance.digests
     if set(wanted) != set(names):
         raise BundleError(f"{bundle.folder}: its conformance digests are not of the subgraphs that decide symbols")
     patches = read_patches(bundle.file(manifest.conformance), manifest.model)
@@ -117,7 +112,7 @@ def trace(
     def code(k: int, half: int, _means: Floats, _scales: Floats) -> Symbols:
         return pack(y_slices[k], model.anchor_parity ^ half).astype(np.int32)
 
-    latents = recorded("h_s")({"z_hat": z + medians[None, :, None, None]})
+    latents = recorded(H_S)({"z_hat": z + medians[None, :, None, None]})
     ContextModel(model, recorded).walk(latents["latent_means"], latents["latent_scales"], code)
     return found
 

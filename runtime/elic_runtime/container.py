@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elic_runtime.coders import CODER_NAMES, CODERS
+from elic_runtime.coder import CODER_NAMES, CODERS
 from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
-from elic_runtime.manifest import MAX_SLICES
+from elic_runtime.model_info import MAX_SLICES
 from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
 from elic_runtime.tiles import TileGrid
 

@@ -10,13 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from elic_runtime.manifest import ModelInfo
+from elic_runtime.model_info import ModelInfo
 from elic_runtime.runners import Runner
+from elic_runtime.subgraphs import ANCHOR, NONANCHOR, pass_name
 
 Floats = NDArray[np.float32]
 Symbols = NDArray[np.int32]
-
-ANCHOR, NONANCHOR = 0, 1
 
 
 class PassCoder(Protocol):
@@ -25,21 +24,6 @@ class PassCoder(Protocol):
     def __call__(self, k: int, half: int, means: Floats, scales: Floats, /) -> Symbols:
         """Symbols int32 of slice k, pass `half`, shaped like its means and scales [B, C, H, W/2]."""
         ...
-
-
-def anchor_name(k: int) -> str:
-    """The subgraph of slice k's anchor pass."""
-    return f"context_{k}_anchor"
-
-
-def nonanchor_name(k: int) -> str:
-    """The subgraph of slice k's non-anchor pass."""
-    return f"context_{k}_nonanchor"
-
-
-def context_names(slices: int) -> list[str]:
-    """All context subgraphs, in coding order."""
-    return [name(k) for k in range(slices) for name in (anchor_name, nonanchor_name)]
 
 
 def pack(full: NDArray[np.float32], parity: int) -> Floats:
@@ -68,7 +52,7 @@ class ContextModel:
     def __init__(self, model: ModelInfo, load: Callable[[str], Runner]) -> None:
         """load: gives the runner of a subgraph by name."""
         self.model = model
-        self._runners = {name: load(name) for name in context_names(len(model.groups))}
+        self._runners = [[load(pass_name(k, half)) for half in (ANCHOR, NONANCHOR)] for k in range(len(model.groups))]
 
     def walk(self, latent_means: Floats, latent_scales: Floats, code: PassCoder) -> Floats:
         """Run every pass in coding order.
@@ -85,9 +69,9 @@ class ContextModel:
         for k, channels in enumerate(model.groups):
             inputs = {"latent_means": latent_means, "latent_scales": latent_scales}
             inputs |= {f"y_hat_{i}": slices[i] for i in model.context_slices[k]}
-            anchor = self._runners[anchor_name(k)](inputs)
+            anchor = self._runners[k][ANCHOR](inputs)
             y_hat_anchor = _dequantize(code(k, ANCHOR, anchor["means"], anchor["scales"]), anchor["means"])
-            nonanchor = self._runners[nonanchor_name(k)]({"y_hat_anchor": y_hat_anchor, "support": anchor["support"]})
+            nonanchor = self._runners[k][NONANCHOR]({"y_hat_anchor": y_hat_anchor, "support": anchor["support"]})
             symbols = code(k, NONANCHOR, nonanchor["means"], nonanchor["scales"])
             y_hat_nonanchor = _dequantize(symbols, nonanchor["means"])
             y_hat_slice = y_hat[:, first : first + channels]

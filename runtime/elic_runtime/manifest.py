@@ -1,33 +1,27 @@
 """What a bundle holds, as the exporter says it and the codec reads it: `manifest_file.py` stores it."""
 
-import re
+from functools import cached_property
 from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from elic_runtime.shapes import (
-    DOWNSAMPLING,
-    LATENT_STRIDE,
-    MAX_PIXELS,
-    Batch,
-    Dim,
-    Extent,
-    Record,
-    Shape,
-    dimensions,
-    fix,
-    fixed_sizes,
-    is_symbol,
-    resolve,
-)
+from elic_runtime.model_info import ModelInfo
+from elic_runtime.shapes import MAX_PIXELS, Batch, Dim, Extent, Record, fix, fixed_sizes, is_symbol, resolve
+from elic_runtime.subgraphs import Subgraph, decides_symbols, subgraphs
 
 FORMAT_VERSION = 4
 """Of the bundle: what a folder holds, and how its manifest says so. No program reads another version than its own."""
 
 TABLES_NAME = "entropy_tables.npz"
+CALIBRATION_NAME = "calibration.npz"
+CONFORMANCE_NAME = "conformance.npz"
+TARGETS_NAME = "targets"
+"""Folder of the compilers' inputs."""
 
-MAX_SLICES = 32
+REPORT_NAME = "parity.json"
+HTML_NAME = "parity.html"
+"""The parity report, for programs and for people; the manifest does not list them."""
 
 
 def _plain_name(name: str) -> str:
@@ -47,7 +41,6 @@ InnerPath = Annotated[str, AfterValidator(_inner_path)]
 """With slashes, from the bundle's folder, and never out of it."""
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(gt=0, le=65536)]
 
 GraphPrecision = Literal["fp32", "fp16"]
 """What a subgraph's weights and activations are in."""
@@ -56,44 +49,11 @@ Precision = Literal["fp32", "fp16", "mixed"]
 """Of a bundle; `mixed` is fp16, and fp32 where symbols are decided."""
 
 
-def decides_symbols(subgraph: str) -> bool:
-    """Whether encoder and decoder must get the same bits from a subgraph."""
-    return subgraph == "h_s" or subgraph.startswith("context_")
-
-
 def graph_precision(precision: Precision, subgraph: str) -> GraphPrecision:
     """What one subgraph is in, in a bundle of this precision."""
     if precision == "mixed":
         return "fp32" if decides_symbols(subgraph) else "fp16"
     return precision
-
-
-class ModelInfo(Record):
-    """How the ELIC inside is wired: enough to walk its slices and passes.
-
-    latent_channels: of each of latent_means and latent_scales.
-    context_slices: for each slice, which decoded slices `context_{k}_anchor` reads.
-    """
-
-    variant: str
-    N: Size
-    M: Size
-    latent_channels: Size
-    groups: tuple[Size, ...]
-    anchor_parity: Literal[0, 1]
-    context_slices: tuple[tuple[int, ...], ...]
-
-    @model_validator(mode="after")
-    def _check(self) -> "ModelInfo":
-        if sum(self.groups) != self.M or len(self.groups) > MAX_SLICES:
-            raise ValueError(f"groups do not make up M = {self.M}, or are more than {MAX_SLICES}")
-        if len(self.context_slices) != len(self.groups):
-            raise ValueError("context_slices does not list every slice")
-        if any(not 0 <= i < k for k, read in enumerate(self.context_slices) for i in read):
-            raise ValueError("context_slices names a slice that is not decoded yet")
-        if any(len(set(read)) < len(read) for read in self.context_slices):
-            raise ValueError("context_slices names a slice twice")
-        return self
 
 
 class CheckpointInfo(Record):
@@ -180,32 +140,6 @@ class ConformanceInfo(FileInfo):
     digests: dict[str, Digest]
 
 
-_INPUTS = {
-    "g_a": frozenset({"x"}),
-    "h_a": frozenset({"y"}),
-    "g_a_h_a": frozenset({"x"}),
-    "h_s": frozenset({"z_hat"}),
-    "g_s": frozenset({"y_hat"}),
-    "g_s_0": frozenset({"y_hat"}),
-    "g_s_1": frozenset({"features"}),
-    "no_entropy": frozenset({"input"}),
-}
-_OUTPUTS = {
-    "g_a": frozenset({"y"}),
-    "h_a": frozenset({"z"}),
-    "g_a_h_a": frozenset({"y", "z"}),
-    "h_s": frozenset({"latent_means", "latent_scales"}),
-    "g_s": frozenset({"x_hat"}),
-    "g_s_0": frozenset({"features"}),
-    "g_s_1": frozenset({"x_hat"}),
-    "no_entropy": frozenset({"x_hat"}),
-}
-_MAY_GIVE = {"no_entropy": frozenset({"y_likelihoods", "z_likelihoods"})}
-
-ENCODER_ONLY = frozenset({"g_a", "h_a", "g_a_h_a", "no_entropy"})
-"""Subgraphs of the encoder's extent; the others run in the decoder too."""
-
-
 class Manifest(Record):
     """A bundle's table of contents.
 
@@ -251,62 +185,43 @@ class Manifest(Record):
         if not all(self.decoder.holds(shape.height, shape.width) for shape in ends):
             raise ValueError(f"the encoder's shapes {self.encoder} are not within the decoder's {self.decoder}")
         for name, info in self.subgraphs.items():
-            self._check_roles(name, info)
-            shapes, extent = self._shapes(name), self.extent(name)
-            for tensor in (*info.inputs, *info.outputs):
-                if tensor.shape != shapes.get(tensor.role, tensor.shape):
-                    raise ValueError(
-                        f"{name}: {tensor.name} is not {list(shapes[tensor.role])}, as model and shape want"
-                    )
-                ranges = [resolve(tensor.shape, *at) for at in self._range(extent)]
-                if ranges != [tensor.smallest, tensor.largest]:
-                    raise ValueError(f"{name}: {tensor.name} has not the range {ranges[0]} to {ranges[1]}")
+            if name not in self.table:
+                raise ValueError(f"{name!r} is no subgraph of this model")
+            self._check_roles(self.table[name], info)
+            self._check_shapes(self.table[name], info)
         return self
 
-    def _range(self, extent: Extent) -> list[tuple[int, Shape]]:
-        return [(self.batch.min, extent.min), (self.batch.max, extent.max)]
-
-    def _check_roles(self, name: str, info: SubgraphInfo) -> None:
+    def _check_roles(self, declared: Subgraph, info: SubgraphInfo) -> None:
         """A codec gives each subgraph what it takes, and takes what it gives, by name."""
-        inputs, outputs = self._roles(name)
-        taken = [tensor.role for tensor in info.inputs]
-        given = {tensor.role for tensor in info.outputs}
-        absent = outputs - given
+        name, taken, given = declared.name, [tensor.role for tensor in info.inputs], {t.role for t in info.outputs}
+        absent = {role for role, tensor in declared.outputs.items() if not tensor.optional} - given
         if absent:
             raise ValueError(f"{name}: gives no {', '.join(sorted(absent))}")
-        if given - outputs - _MAY_GIVE.get(name, frozenset()):
-            raise ValueError(f"{name}: gives {', '.join(sorted(given - outputs))}, which nothing takes")
-        if set(taken) != inputs or len(taken) != len(inputs):
-            raise ValueError(f"{name}: does not take {', '.join(sorted(inputs))}")
+        if given - declared.outputs.keys():
+            raise ValueError(f"{name}: gives {', '.join(sorted(given - declared.outputs.keys()))}, which nothing takes")
+        if set(taken) != declared.inputs.keys() or len(taken) != len(declared.inputs):
+            raise ValueError(f"{name}: does not take {', '.join(sorted(declared.inputs))}")
 
-    def _roles(self, subgraph: str) -> tuple[frozenset[str], frozenset[str]]:
-        """What a subgraph takes and gives at least."""
-        found = re.fullmatch(r"context_(\d{1,2})_(anchor|nonanchor)", subgraph)
-        if found and int(found[1]) < len(self.model.groups):
-            if found[2] == "nonanchor":
-                return frozenset({"y_hat_anchor", "support"}), frozenset({"means", "scales"})
-            decoded = {f"y_hat_{i}" for i in self.model.context_slices[int(found[1])]}
-            return frozenset({"latent_means", "latent_scales"} | decoded), frozenset({"means", "scales", "support"})
-        if subgraph not in _INPUTS:
-            raise ValueError(f"{subgraph!r} is no subgraph of this model")
-        return _INPUTS[subgraph], _OUTPUTS[subgraph]
+    @cached_property
+    def table(self) -> dict[str, Subgraph]:
+        """The declarations of all subgraphs that a bundle of this model may hold."""
+        return subgraphs(self.model)
 
     def extent(self, subgraph: str) -> Extent:
         """The shapes of x that a subgraph takes."""
-        return self.encoder if subgraph in ENCODER_ONLY else self.decoder
+        return self.encoder if self.table[subgraph].encoder_only else self.decoder
 
-    def _shapes(self, subgraph: str) -> dict[str, tuple[Dim, ...]]:
-        """What tensors of a subgraph must be, by role, as far as model and extent say."""
-        model = self.model
-        x, y, z = dimensions(3, 1), dimensions(model.M, LATENT_STRIDE), dimensions(model.N, DOWNSAMPLING)
-        shapes = {"x": x, "input": x, "x_hat": x, "z": z, "z_hat": z, "z_likelihoods": z}
-        shapes |= dict.fromkeys(("y", "y_hat", "y_likelihoods"), y)
-        latents = dimensions(model.latent_channels, LATENT_STRIDE)
-        shapes |= dict.fromkeys(("latent_means", "latent_scales"), latents)
-        shapes |= {f"y_hat_{i}": dimensions(channels, LATENT_STRIDE) for i, channels in enumerate(model.groups)}
-        found = re.match(r"context_(\d+)_", subgraph)
-        if found and int(found[1]) < len(model.groups):
-            packed = dimensions(model.groups[int(found[1])], LATENT_STRIDE, packed=True)
-            shapes |= dict.fromkeys(("means", "scales", "y_hat_anchor"), packed)
-        sizes = fixed_sizes(self.extent(subgraph), self.batch)
-        return {role: fix(shape, sizes) for role, shape in shapes.items()}
+    def _check_shapes(self, declared: Subgraph, info: SubgraphInfo) -> None:
+        """Every tensor has the shape that model and extent say, and its range."""
+        name, extent = declared.name, self.extent(declared.name)
+        tensors = declared.inputs | declared.outputs
+        sizes = fixed_sizes(extent, self.batch)
+        ends = ((self.batch.min, extent.min), (self.batch.max, extent.max))
+        for tensor in (*info.inputs, *info.outputs):
+            declared_tensor = tensors[tensor.role]
+            if declared_tensor.known and tensor.shape != fix(declared_tensor.dims, sizes):
+                wanted = list(fix(declared_tensor.dims, sizes))
+                raise ValueError(f"{name}: {tensor.name} is not {wanted}, as model and shape want")
+            ranges = [resolve(tensor.shape, *at) for at in ends]
+            if ranges != [tensor.smallest, tensor.largest]:
+                raise ValueError(f"{name}: {tensor.name} has not the range {ranges[0]} to {ranges[1]}")

@@ -7,15 +7,14 @@ import onnx
 import onnxsim
 import pytest
 import torch
-from elic_export.bundle import export_bundle
-from elic_export.calibration import Calibration
+from elic_export.bundle import declare, export_bundle
 from elic_export.config import DEPLOY_CONFIGS, read_thresholds
-from elic_export.deployment import deploy_exact, deploy_float, fingerprint
 from elic_export.errors import ExportError, OperatorError
-from elic_export.export import export_graph
-from elic_export.graphs import declare
-from elic_export.operators import STATIC_FORBIDDEN
-from elic_export.parity import measure_parity
+from elic_export.exact.calibration import Calibration
+from elic_export.exact.deployment import deploy_exact, deploy_float, fingerprint
+from elic_export.onnx_file import export_graph
+from elic_export.parity.measure import measure_parity
+from elic_export.passes.operators import STATIC_FORBIDDEN
 from elic_models import default_checkpoint, load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image

@@ -82,7 +82,7 @@ def test_ranges_and_batches(tmp_path):
         (GOOD + "rename: {x: a, y: a}\n", "two tensors get one name"),
         (GOOD + "likelihoods: maybe\n", r"c\.yaml:5: likelihoods"),
         (GOOD + "likelihoods: false\n", "only the no-entropy form has any"),
-        (GOOD + "split_g_s_after: /9/Add\n", "without the rewrite split_g_s, g_s is not cut"),
+        (GOOD + "split_g_s_after: /9/Add\n", "only the rewrite split_g_s reads it"),
         (GOOD.replace("128", "4096").replace("192", "4096") + "batch: 2\n", "more than 16777216 pixels"),
     ],
 )

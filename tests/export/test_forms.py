@@ -7,10 +7,10 @@ import onnx
 import pytest
 from elic_export.bundle import export_bundle
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
-from elic_export.parity import measure_parity
+from elic_export.parity.measure import measure_parity
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
-from elic_runtime.evaluate import evaluate
+from elic_runtime.commands.evaluate import evaluate
 from elic_runtime.images import write_image
 from elic_runtime.runners import onnxruntime_factory
 from elic_runtime.shapes import Batch, Extent

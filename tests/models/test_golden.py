@@ -9,7 +9,7 @@ import seeded
 import torch
 from elic_models import load_checkpoint
 from elic_models.checkerboard import spatial_mask
-from elic_runtime.coders import make_coder
+from elic_runtime.coder import make_coder
 from elic_runtime.tables import CdfTables
 from tracing import assert_close, assert_not_trivial, flat_strings, trace
 

@@ -7,21 +7,23 @@ import numpy as np
 import onnxruntime
 import pytest
 from elic_export.bundle import export_bundle
-from elic_export.calibration import CALIBRATION_NAME, read_calibration
-from elic_export.deployment import deploy_exact
+from elic_export.exact.calibration import read_calibration
+from elic_export.exact.deployment import deploy_exact
 from elic_export.known_input import torch_runners
-from elic_runtime import BundleError, Codec, ConformanceError, conformance, settings
-from elic_runtime import cli as runtime_cli
+from elic_runtime import BundleError, Codec, ConformanceError, conformance
 from elic_runtime.bundle import Bundle
-from elic_runtime.conformance import deciding_names, first_difference, load_deciding, read_patches, trace
+from elic_runtime.commands import cli as runtime_cli
+from elic_runtime.commands import conformance as settings
+from elic_runtime.commands.conformance import settings_at_hand
+from elic_runtime.conformance import first_difference, load_deciding, read_patches, trace
 from elic_runtime.container import parse
+from elic_runtime.manifest import CALIBRATION_NAME
 from elic_runtime.manifest_file import seal
 from elic_runtime.runners import onnxruntime_factory
-from elic_runtime.settings import settings_at_hand
 from elic_runtime.shapes import Extent
 from typer.testing import CliRunner
 
-DECIDING = deciding_names(5)
+DECIDING = ["h_s", *(f"context_{k}_{half}" for k in range(5) for half in ("anchor", "nonanchor"))]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from elic_runtime.console import print_json
+from elic_runtime.commands.console import print_json
 from elic_runtime.plain_json import dumps
 
 

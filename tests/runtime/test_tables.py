@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from elic_export.deployment import deploy_float
+from elic_export.exact.deployment import deploy_float
 from elic_runtime import BundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.tables import CdfTables, read_tables, write_tables

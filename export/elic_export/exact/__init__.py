@@ -1,0 +1,1 @@
+"""Integer context arithmetic: photographs to a calibration, a calibration to a quantized model, and its proof."""

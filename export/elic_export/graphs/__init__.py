@@ -1,0 +1,1 @@
+"""What is exported: each subgraph declared, and the modules behind the declarations."""

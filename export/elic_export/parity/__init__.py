@@ -1,0 +1,1 @@
+"""Is a bundle still the model? Measured here, judged, stored as a report, and shown."""

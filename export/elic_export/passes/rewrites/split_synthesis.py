@@ -1,0 +1,63 @@
+"""The rewrite `split_g_s`: g_s in two parts besides, for compilers that take large graphs in parts only."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from elic_runtime.subgraphs import Tensor
+
+from elic_export.passes.exported import Exported, Sample
+from elic_export.passes.rewrites.protocol import Rewrite
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class SplitSynthesis(Rewrite):
+    """Adds `g_s_0` and `g_s_1`, cut after the node that the config's `split_g_s_after` names."""
+
+    name = "split_g_s"
+    adds = frozenset({"g_s_0", "g_s_1"})
+    options = ("split_g_s_after",)
+
+    def parts(
+        self, whole: Exported, sample: Sample, fixed: Mapping[str, int], options: Mapping[str, str]
+    ) -> list[Exported]:
+        """Both parts, with the feature map between them declared as what the first one gives.
+
+        Raises ExportError for a node that is not there, or that other tensors go around.
+        """
+        import onnx
+        from elic_runtime.shapes import fix
+
+        from elic_export.passes.cut import cut_graph
+        from elic_export.passes.exported import run_graph
+
+        if whole.name != "g_s":
+            return []
+        after = options["split_g_s_after"]
+        first, second = cut_graph(whole.graph, after, "features")
+        (features,) = run_graph("g_s_0", _without_output_shape(first), None, sample.inputs)
+        stride = sample.outputs["x_hat"].shape[2] // features.shape[2]
+        tensor = Tensor(features.shape[1], stride)
+        for graph, field in ((first, first.graph.output), (second, second.graph.input)):
+            del field[:]
+            dims = fix(tensor.dims, fixed)
+            field.append(onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, dims))
+            del graph.graph.value_info[:]
+        between = {"features": tensor}
+        return [
+            replace(whole, name="g_s_0", graph=first, outputs=between, cut_after=after),
+            replace(whole, name="g_s_1", graph=second, inputs=between, cut_after=after),
+        ]
+
+
+def _without_output_shape(graph: "onnx.ModelProto") -> "onnx.ModelProto":
+    """The same graph, whose output may have any shape."""
+    import onnx
+
+    probe = onnx.ModelProto()
+    probe.CopyFrom(graph)
+    probe.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    probe.graph.output[0].type.tensor_type.ClearField("shape")
+    return probe

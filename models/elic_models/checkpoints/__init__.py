@@ -1,0 +1,1 @@
+"""Checkpoint files: reading, unwrapping, matching names and shapes, loading."""

@@ -1,0 +1,1 @@
+"""The `elic` command, and what it prints for people."""

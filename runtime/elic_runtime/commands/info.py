@@ -1,0 +1,147 @@
+"""Facts about a file or a bundle, for `elic info`: as data for scripts, as lines for people."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from elic_runtime.bundle import Bundle
+from elic_runtime.commands.streams import name_of, read_input
+from elic_runtime.container import parse
+from elic_runtime.errors import ContainerError
+from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.shapes import Batch, Extent
+
+Facts = dict[str, Any]
+
+
+def container_facts(path: Path) -> Facts:
+    """What an `.elic` file, or for `-` standard input, says of itself. Every byte is checked.
+
+    Raises ContainerError, OSError.
+    """
+    data, name = read_input(path), name_of(path)
+    try:
+        container = parse(data)
+    except ContainerError as error:
+        raise type(error)(f"{name}: {error}") from None
+    grid = container.grid
+    z = sum(tile.z.size for tile in container.tiles)
+    slices = [sum(tile.slices[k].size for tile in container.tiles) for k in range(len(container.tiles[0].slices))]
+    return {
+        "file": name,
+        "width": grid.width,
+        "height": grid.height,
+        "bytes": len(data),
+        "bpp": round(8 * len(data) / (grid.width * grid.height), 4),
+        "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
+        "coder": container.coder,
+        "arithmetic": container.arithmetic,
+        "fingerprint": container.fingerprint.hex(),
+        "sections": [
+            {"section": "header and indexes", "bytes": len(data) - z - sum(slices)},
+            {"section": "z", "bytes": z},
+            *({"section": f"slice {k}", "bytes": size} for k, size in enumerate(slices)),
+        ],
+    }
+
+
+def print_container(facts: Facts, console: Console) -> None:
+    """Container facts as lines and a table."""
+    tiles = facts["tiles"]
+    _print_lines(
+        {
+            "file": facts["file"],
+            "image": f"{facts['width']}x{facts['height']} (width x height)",
+            "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
+            "tiles": f"{tiles['rows']} x {tiles['columns']} of {tiles['height']}x{tiles['width']} (height x width)",
+            "coder": facts["coder"],
+            "arithmetic": facts["arithmetic"],
+            "fingerprint": facts["fingerprint"],
+            "checksums": "all good",
+        },
+        console,
+    )
+    table = _table(section="left", bytes="right", share="right")
+    for section in facts["sections"]:
+        share = 100 * section["bytes"] / facts["bytes"]
+        table.add_row(section["section"], str(section["bytes"]), f"{share:.1f} %")
+    console.print(table)
+
+
+def bundle_facts(folder: Path) -> Facts:
+    """What a bundle's manifest says, and which of its files are here and unchanged. Raises BundleError."""
+    bundle = Bundle(folder)
+    facts: Facts = bundle.manifest.model_dump(mode="json", exclude={"subgraphs", "entropy_tables"})
+    bundle.tables()
+    subgraphs = [_subgraph_facts(bundle, name, info) for name, info in bundle.manifest.subgraphs.items()]
+    return {"bundle": str(folder), **facts, "subgraphs": subgraphs}
+
+
+def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
+    """`bytes` is None where the file is absent: halves of a bundle ship separately."""
+    size = None
+    if bundle.has(name):
+        size = bundle.graph_path(name).stat().st_size
+        size += (bundle.folder / info.external_data.file).stat().st_size if info.external_data else 0
+    return {
+        "subgraph": name,
+        "bytes": size,
+        **info.model_dump(mode="json", exclude={"file", "sha256"}, exclude_none=True),
+    }
+
+
+def print_bundle(facts: Facts, console: Console) -> None:
+    """Bundle facts as lines and a table."""
+    model, checkpoint = facts["model"], facts["checkpoint"]
+    slices = ", ".join(map(str, model["groups"]))
+    _print_lines(
+        {
+            "bundle": facts["bundle"],
+            "producer": facts["producer"],
+            "model": f"ELIC {model['variant']}, N {model['N']}, M {model['M']}, slices {slices}",
+            "checkpoint": f"{checkpoint['name']} (sha256 {checkpoint['sha256'][:12]})",
+            "form": f"{facts['form']} {_extents(facts)} (height x width)",
+            **({} if facts["batch"] == {"min": 1, "max": 1} else {"batch": Batch(**facts["batch"])}),
+            "opset": facts["opset"],
+            "rewrites": ", ".join(facts["rewrites"]) or "none",
+            "precision": facts["precision"],
+            "arithmetic": facts["arithmetic"],
+            "fingerprint": facts["fingerprint"],
+        },
+        console,
+    )
+    table = _table(subgraph="left", MB="right", inputs="left", outputs="left")
+    for graph in facts["subgraphs"]:
+        size = "absent" if graph["bytes"] is None else f"{graph['bytes'] / 1e6:.1f}"
+        table.add_row(escape(graph["subgraph"]), size, _tensors(graph["inputs"]), _tensors(graph["outputs"]))
+    console.print(table)
+
+
+def _extents(facts: Facts) -> str:
+    encoder, decoder = (Extent.model_validate(facts[side]) for side in ("encoder", "decoder"))
+    return str(encoder) if encoder == decoder else f"{encoder}, decoder {decoder}"
+
+
+def _tensors(tensors: list[Facts]) -> str:
+    """One a line: x 1x3x512x512, or x 1x3x(512..1280)x(512..1280)"""
+    return "\n".join(escape(f"{t['name']} {_shape(t)}") for t in tensors)
+
+
+def _shape(tensor: Facts) -> str:
+    ends = zip(*(tensor.get(end, tensor["shape"]) for end in ("min_shape", "max_shape")), strict=True)
+    return "x".join(str(low) if low == high else f"({low}..{high})" for low, high in ends)
+
+
+def _print_lines(lines: Facts, console: Console) -> None:
+    for name, value in lines.items():
+        console.print(f"{name}  {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(**columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name, justify in columns.items():
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    return table

@@ -1,0 +1,122 @@
+"""ONNX Runtime as a runner: the default, on any of its execution providers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from elic_runtime.errors import BundleError, ElicError
+from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.runners.protocol import Arrays, Runner
+
+Provider = str | tuple[str, dict[str, Any]]
+
+Providers = Provider | Sequence[Provider]
+"""ONNX Runtime's execution providers: a name, or a name and its options; or several, in order of preference."""
+
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """The factory that loads subgraphs into ONNX Runtime; equal ones are one setting of it.
+
+    providers: execution providers in order of preference, each with its options.
+    threads: per operator, 0 for one per core. optimize: whether graphs are optimized.
+    """
+
+    providers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    threads: int
+    optimize: bool
+
+    @property
+    def repeats(self) -> bool:
+        """Whether two sessions of one graph compute alike: a GPU's may time its algorithms and choose others."""
+        return all(name == "CPUExecutionProvider" for name, _ in self.providers)
+
+    def __str__(self) -> str:
+        names = " and ".join(name.removesuffix("ExecutionProvider") for name, _ in self.providers)
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else "a thread per core"
+        optimized = "" if self.optimize else ", not optimized"
+        return f"ONNX Runtime {onnxruntime.__version__}, {names}, {threads}{optimized}"
+
+    def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
+        """Load one subgraph. Raises BundleError for a graph that does not load, or is another one."""
+        providers = [(provider, dict(options)) for provider, options in self.providers]
+        try:
+            session = onnxruntime.InferenceSession(str(graph), self._options(), providers=providers)
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise BundleError(f"{graph}: ONNX Runtime cannot load {name}: {error}") from None
+        # A provider that does not start, or fails later, must not be replaced by another's arithmetic unnoticed.
+        session.disable_fallback()
+        missing = {provider for provider, _ in self.providers} - set(session.get_providers())
+        if missing:
+            raise BundleError(f"ONNX Runtime cannot start {', '.join(sorted(missing))} here")
+        names = [output.name for output in info.outputs]
+        for declared, found in ((info.inputs, session.get_inputs()), (info.outputs, session.get_outputs())):
+            if [(t.name, list(t.shape)) for t in declared] != [(t.name, t.shape) for t in found]:
+                raise BundleError(f"{graph}: its inputs and outputs are not those that the manifest states")
+
+        def run(inputs: Arrays) -> Arrays:
+            try:
+                return dict(zip(names, session.run(names, inputs), strict=True))
+            except Exception as error:
+                raise BundleError(f"ONNX Runtime cannot run {name}: {' '.join(str(error).split())}") from None
+
+        return run
+
+    def _options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        levels = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = levels.ORT_ENABLE_ALL if self.optimize else levels.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        # Planned memory is kept by each of 13 sessions: without it, 1168 MB instead of 1873
+        # at peak (both ways, 512x768, g_s not rewritten), in the same time.
+        options.enable_mem_pattern = False
+        # A codec runs one subgraph after the other: threads of the idle ones must not spin
+        # (measured on 2 cores: compress 0.73 s instead of 0.97, decompress 0.94 instead of 1.48).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+
+def onnxruntime_factory(
+    providers: Providers = ("CPUExecutionProvider",), threads: int = 0, *, optimize: bool = True
+) -> OnnxRuntime:
+    """Load subgraphs into ONNX Runtime.
+
+    providers: see `Providers`.
+    threads: per operator; 0 leaves the choice to ONNX Runtime (one per core).
+    optimize: let it rewrite graphs; without, slower, to compare.
+    Raises BundleError for a provider that is not here, ElicError for providers or threads that are none.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
+        raise ElicError(f"threads={threads!r}: it is a number from 0 (one per core) to {MAX_THREADS}")
+    chosen = [_provider(provider) for provider in _listed(providers)]
+    if not chosen:
+        raise ElicError("providers: name one, such as CPUExecutionProvider")
+    known = onnxruntime.get_available_providers()
+    for name, _ in chosen:
+        if name not in known:
+            raise BundleError(f"this ONNX Runtime has no {name}: it has {', '.join(known)}")
+    return OnnxRuntime(tuple(chosen), threads, optimize)
+
+
+def _listed(providers: object) -> list[object]:
+    """One provider, alone or with its options, is a list of one."""
+    if isinstance(providers, str) or (
+        isinstance(providers, tuple) and len(providers) == 2 and isinstance(providers[1], Mapping)
+    ):
+        return [providers]
+    return list(providers) if isinstance(providers, Sequence) else [providers]
+
+
+def _provider(provider: object) -> tuple[str, tuple[tuple[str, str], ...]]:
+    match provider:
+        case str():
+            return provider, ()
+        case (str() as name, Mapping() as options):
+            return name, tuple(sorted((str(key), str(value)) for key, value in options.items()))
+    raise ElicError(f"providers: {provider!r} is no provider's name, nor a pair of one and its options")

@@ -1,0 +1,44 @@
+"""What `elic eval` makes of its results. The codec behind them is `test_no_entropy.py`'s."""
+
+import io
+import math
+
+import pytest
+from elic_runtime.commands.evaluate import EvalResult, eval_facts, means, print_results
+from rich.console import Console
+
+EQUAL = EvalResult("black.png", 64, 64, math.inf, 0.01)
+CATS = [EvalResult("a.png", 64, 64, 30.0, 0.5), EvalResult("b.png", 64, 64, 34.0, 0.7)]
+
+
+def printed(results):
+    text = io.StringIO()
+    print_results(results, Console(file=text, width=100))
+    return text.getvalue().splitlines()
+
+
+def test_a_picture_that_comes_back_equal_is_not_in_the_mean():
+    mean = means([*CATS, EQUAL])
+    assert (mean.psnr_db, mean.equal) == (32.0, 1)
+    assert mean.bpp == pytest.approx(1.21 / 3)
+    assert means(CATS).equal == 0
+
+
+def test_equal_pictures_alone_have_no_mean():
+    mean = means([EQUAL, EQUAL])
+    assert (mean.psnr_db, mean.equal) == (None, 2)
+
+
+def test_scripts_get_null_and_why():
+    facts = eval_facts([*CATS, EQUAL])
+    assert [(i["psnr_db"], i["equal"]) for i in facts["images"]] == [(30.0, False), (34.0, False), (None, True)]
+    assert (facts["mean"]["psnr_db"], facts["mean"]["equal"]) == (32.0, 1)
+
+
+def test_people_see_that_it_is_equal():
+    lines = printed([*CATS, EQUAL])
+    assert lines[3].split() == ["black.png", "64x64", "equal", "0.0100"]
+    assert lines[4].split() == ["mean", "32.00", "0.4033"]
+    assert lines[5] == "equal to their photographs, and not in the mean PSNR: 1 of 3"
+    assert printed([EQUAL])[2].split() == ["mean", "equal", "0.0100"]
+    assert printed(CATS)[-1].split()[0] == "mean"
