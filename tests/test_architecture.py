@@ -1,5 +1,6 @@
 """Dependencies point one way: export -> models, export -> runtime; the runtime knows no PyTorch."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ def test_imports_keep_the_contracts_of_pyproject_toml():
     command = Path(sys.executable).with_name("lint-imports")
     run = subprocess.run([command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
-    assert "2 kept, 0 broken" in run.stdout
+    assert re.search(r"[1-9] kept, 0 broken", run.stdout)
 
 
 def test_importing_the_library_imports_no_command_line():

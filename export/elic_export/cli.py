@@ -5,16 +5,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from elic_runtime.commands.console import CHECK_FAILED, console, fail, one_line_errors, print_json, progress, run_app
+from elic_runtime.commands.console import (
+    CHECK_FAILED,
+    console,
+    fail,
+    one_line_errors,
+    print_json,
+    print_version,
+    progress,
+    run_app,
+)
 from elic_runtime.errors import ElicError
 
 from elic_export.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
-    from elic_models import Checkpoint
-
     from elic_export.config import Form
-    from elic_export.exact.deployment import Deployment
 
 DEFAULT_CONFIGS: dict["Form", str] = {
     "static": "static-512x512.yaml",
@@ -30,6 +36,16 @@ app = typer.Typer(
     help="Take a trained ELIC from a PyTorch checkpoint to ONNX graphs, and prove that they are still the model.\n\n"
     "Exit codes: 0 done, 1 a check failed, 2 bad usage or input.",
 )
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What the command does whatever is asked of it: its help is the app's."""
+
 
 CheckpointOption = Annotated[
     Path | None,
@@ -174,29 +190,19 @@ def parity(
 
     Writes parity.json and parity.html into the bundle. Exit code 1 if a verdict fails.
     """
-    from elic_runtime.bundle import Bundle
-    from elic_runtime.files import write_bytes
-    from elic_runtime.images import image_files
-    from elic_runtime.manifest import HTML_NAME, REPORT_NAME
+    from elic_export.api import measure_parity
+    from elic_export.parity.render import print_report, write_report
 
-    from elic_export.config import default_config, read_thresholds
-    from elic_export.parity.measure import measure_parity
-    from elic_export.parity.render import print_report, render_html
-
-    opened = Bundle(bundle)
-    paths = image_files(images)
-    manifest = opened.manifest
-    limits = read_thresholds(thresholds or default_config("thresholds.yaml"), manifest.precision, manifest.arithmetic)
-    loaded = _load_checkpoint(checkpoint, key, variant)
-    if loaded.sha256 != manifest.checkpoint.sha256:
-        raise ExportError(
-            f"{bundle}: exported from another checkpoint ({manifest.checkpoint.name}): pass it with --checkpoint"
-        )
-    calibration = opened.file(manifest.calibration) if manifest.calibration else None
-    deployment = _deploy(loaded, calibration)
-    report = measure_parity(deployment, opened, paths, limits, lambda items: progress(list(items), "parity"))
-    write_bytes(bundle / REPORT_NAME, (report.model_dump_json(indent=1) + "\n").encode())
-    write_bytes(bundle / HTML_NAME, render_html(report).encode())
+    report = measure_parity(
+        bundle,
+        images,
+        checkpoint=checkpoint,
+        key=key,
+        variant=variant,
+        thresholds=thresholds,
+        progress=progress,
+    )
+    write_report(report, bundle)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
@@ -222,9 +228,10 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Time the bundle and the PyTorch reference side by side: compress, decompress, peak memory."""
+    from elic_export.api import checkpoint_path
     from elic_export.benchmark import print_benchmark, run_benchmark
 
-    result = run_benchmark(bundle, _checkpoint_path(checkpoint), image, threads, rounds, against, key, variant)
+    result = run_benchmark(bundle, checkpoint_path(checkpoint), image, threads, rounds, against, key, variant)
     if as_json:
         print_json(result)
     else:
@@ -234,25 +241,6 @@ def bench(
 def main() -> None:
     """Entry point."""
     run_app(app)
-
-
-def _checkpoint_path(path: Path | None) -> Path:
-    from elic_models import CheckpointError, default_checkpoint
-
-    try:
-        return path or default_checkpoint()
-    except CheckpointError as error:
-        raise ExportError(str(error)) from None
-
-
-def _load_checkpoint(path: Path | None, key: str | None, variant: str | None) -> "Checkpoint":
-    # torch takes seconds to import: --help and wrong options answer without it.
-    from elic_models import CheckpointError, load_checkpoint
-
-    try:
-        return load_checkpoint(_checkpoint_path(path), variant, key)
-    except CheckpointError as error:
-        raise ExportError(str(error)) from None
 
 
 def _export(
@@ -269,26 +257,24 @@ def _export(
 ) -> None:
     from elic_runtime.commands.info import bundle_facts
 
+    from elic_export.api import export_or_reuse
     from elic_export.config import bundle_name, default_config, read_config, with_shape
-    from elic_export.sources import sources_digest, up_to_date
 
     named = config or default_config(DEFAULT_CONFIGS[form])
     written = chosen = read_config(named, form)
     if shape is not None:
         chosen = with_shape(written, *_parse_shape(shape))
     folder = out or Path("build") / bundle_name(named, written.shape, chosen.shape, checkpoint, key)
-    path = _checkpoint_path(checkpoint)
-    if not path.is_file():
-        raise ExportError(f"{path}: no such checkpoint")
-    photographs = _calibration_path(chosen.arithmetic, calibration)
-    sources = sources_digest(path, chosen, photographs, key, variant)
-    done = not force and up_to_date(folder, sources)
-    if not done:
-        from elic_export.bundle import export_bundle
-
-        loaded = _load_checkpoint(path, key, variant)
-        deployment = _deploy(loaded, photographs)
-        export_bundle(deployment, chosen, folder, lambda graphs: progress(list(graphs), "export"), sources)
+    done = export_or_reuse(
+        chosen,
+        checkpoint,
+        folder,
+        calibration=calibration,
+        key=key,
+        variant=variant,
+        force=force,
+        progress=progress,
+    ).reused
     facts = bundle_facts(folder)
     if as_json:
         print_json(facts | {"up_to_date": done})
@@ -298,32 +284,6 @@ def _export(
         state = ", up to date" if done else ""
         print(f"{folder}: {graphs}, {form} {chosen.shape}, opset {chosen.opset}, {size:.0f} MB{state}")
         print(f"look at it with: elic info {folder}")
-
-
-def _calibration_path(arithmetic: str, calibration: Path | None) -> Path | None:
-    from elic_export.config import default_config
-
-    if arithmetic == "float":
-        if calibration is not None:
-            raise ConfigError("--calibration: float arithmetic, which the config asks for, is not calibrated")
-        return None
-    path = calibration or default_config("calibration")
-    if not path.exists():
-        raise ConfigError(f"{path}: no such file or folder")
-    return path
-
-
-def _deploy(checkpoint: "Checkpoint", photographs: Path | None) -> "Deployment":
-    """photographs: of exact arithmetic; float without."""
-    from elic_export.exact.calibration import obtain_calibration
-    from elic_export.exact.deployment import deploy_exact, deploy_float
-
-    if photographs is None:
-        return deploy_float(checkpoint)
-    return deploy_exact(
-        checkpoint,
-        obtain_calibration(checkpoint.model, photographs, lambda crops: progress(crops, "calibrate")),
-    )
 
 
 def _parse_shape(text: str) -> tuple[int, int]:

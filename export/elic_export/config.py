@@ -202,11 +202,14 @@ def default_config(name: str) -> Path:
     return path
 
 
-def read_config(path: Path, form: str) -> ExportConfig:
-    """Read and check an export config. Raises ConfigError, with the line of the offending key."""
+def read_config(path: Path, form: Form | None = None) -> ExportConfig:
+    """Read and check an export config.
+
+    form: the one that it must be of; None takes any. Raises ConfigError, with the line of the offending key.
+    """
     text = _read(path)
     config = _validate(ExportConfig, path, text, yaml.compose(text))
-    if config.form != form:
+    if form is not None and config.form != form:
         raise ConfigError(f"{path}: this config is for the {config.form} form, not {form}")
     return config
 

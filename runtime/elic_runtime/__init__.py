@@ -1,4 +1,9 @@
-"""The ELIC codec on numpy and ONNX Runtime: no PyTorch."""
+"""The ELIC codec on numpy and ONNX Runtime: no PyTorch.
+
+Nothing here prints. What is worth telling goes to the standard logger `elic_runtime`, at level INFO.
+"""
+
+from importlib.metadata import version
 
 from elic_runtime.codec import Codec
 from elic_runtime.errors import (
@@ -14,18 +19,27 @@ from elic_runtime.errors import (
     TruncatedError,
     WrongBundleError,
 )
+from elic_runtime.file_coding import CodedFile, ContainerInfo, compress_file, decompress_file, read_info
+
+__version__ = version("elic-deploy")
 
 __all__ = [
     "BundleError",
     "ChecksumError",
     "Codec",
+    "CodedFile",
     "CoderError",
     "ConformanceError",
     "ContainerError",
+    "ContainerInfo",
     "DesyncError",
     "ElicError",
     "FormatError",
     "ImageError",
     "TruncatedError",
     "WrongBundleError",
+    "__version__",
+    "compress_file",
+    "decompress_file",
+    "read_info",
 ]

@@ -1,5 +1,6 @@
 """A bundle on disk: files are handed out only after their digests were checked."""
 
+import os
 from pathlib import Path
 
 from elic_runtime.errors import BundleError
@@ -16,10 +17,10 @@ class Bundle:
     manifest: its table of contents.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Raises BundleError if the folder holds no valid manifest."""
-        self.folder = folder
-        self.manifest: Manifest = read_manifest(folder)
+        self.folder = Path(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
 
     def has(self, subgraph: str) -> bool:
         """Whether a subgraph is listed and its files are here: halves of a bundle ship separately."""

@@ -8,11 +8,12 @@ image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─
 ```
 """
 
+import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,14 @@ from elic_runtime.errors import (
     WrongBundleError,
 )
 from elic_runtime.pixels import check_image, to_image, to_input
-from elic_runtime.runners import Providers, Runner, RunnerFactory, load_runner, onnxruntime_factory
+from elic_runtime.runners import Providers, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
 from elic_runtime.shapes import DOWNSAMPLING
 from elic_runtime.subgraphs import ANCHOR, H_S, NONANCHOR
 from elic_runtime.tables import CdfTables
 from elic_runtime.tiles import Image, PartialImage, TileGrid, fill, groups
 from elic_runtime.transforms import load_analysis, load_synthesis
+
+logger = logging.getLogger(__name__)
 
 PLAUSIBLE = 2048
 """Largest symbols that trained models gave of any image, and then some. Larger ones may be too much for fp16."""
@@ -55,9 +58,17 @@ PLAUSIBLE = 2048
 class Codec:
     """Compress and decompress images with one bundle.
 
-    >>> codec = Codec.load("build/static-512x512")
+    A codec is loaded once and used for any number of images. It may be used from several threads at once: what it
+    holds does not change after loading, and ONNX Runtime's sessions take concurrent runs. A runner of one's own must
+    take them too.
+
+    Examples
+    --------
+    >>> codec = Codec.load(bundle)
     >>> data = codec.compress(image)
-    >>> image = codec.decompress(data)
+    >>> codec.decompress(data).shape == image.shape
+    True
+
     """
 
     def __init__(
@@ -85,7 +96,7 @@ class Codec:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | os.PathLike[str],
         *,
         runner: RunnerFactory | None = None,
         providers: Providers = ("CPUExecutionProvider",),
@@ -112,8 +123,14 @@ class Codec:
             raise ElicError("encode=False, decode=False: a codec of neither half does nothing")
         if max_pixels < 1:
             raise ElicError(f"max_pixels={max_pixels}: it is at least 1")
-        factory = runner or onnxruntime_factory(providers, threads)
-        return cls(Bundle(Path(path)), factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
+        factory, bundle = runner or onnxruntime_factory(providers, threads), Bundle(path)
+        codec = cls(bundle, factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
+        manifest = bundle.manifest
+        logger.info(
+            "loaded %s: %s %s, %s arithmetic, run by %s",
+            *(bundle.folder, manifest.form, manifest.encoder, manifest.arithmetic, describe_backend(factory)),
+        )
+        return codec
 
     def compress(self, image: Image) -> bytes:
         """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`, in tiles where the bundle needs them.
@@ -206,7 +223,7 @@ class Codec:
 
     def _get_coder(self, name: str) -> Coder:
         if name not in self._coders:
-            self._coders[name] = make_coder(name)
+            self._coders[name] = make_coder(name)  # two threads may both make one: either serves
         return self._coders[name]
 
     def _check_ours(self, container: Container, n_slices: int) -> None:

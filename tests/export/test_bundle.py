@@ -13,7 +13,7 @@ from elic_export.errors import ExportError, OperatorError
 from elic_export.exact.calibration import Calibration
 from elic_export.exact.deployment import deploy_exact, deploy_float, fingerprint
 from elic_export.onnx_file import export_graph
-from elic_export.parity.measure import measure_parity
+from elic_export.parity.measure import measure
 from elic_export.passes.operators import STATIC_FORBIDDEN
 from elic_models import default_checkpoint, load_checkpoint
 from elic_runtime.bundle import Bundle
@@ -90,7 +90,7 @@ def test_opsets_at_both_ends_pass_parity(checkpoint, deployment, config, tmp_pat
     export_bundle(deployment, small, tmp_path / "bundle")
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")
-    report = measure_parity(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 

@@ -6,7 +6,7 @@ import pytest
 from elic_export.bundle import declare
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
 from elic_export.onnx_file import export_graph, sample_shapes
-from elic_export.parity.measure import measure_parity
+from elic_export.parity.measure import measure
 from elic_export.passes.operators import STATIC_FORBIDDEN
 from elic_runtime import Codec, WrongBundleError
 from elic_runtime.bundle import Bundle
@@ -51,7 +51,7 @@ def test_parity_at_several_shapes(checkpoint, deployment, dynamic_path, cat, tmp
     for name, crop in {"small": cat[:50, :60], "whole": cat[60:252, 100:356], "tiled": cat[:200, :300]}.items():
         write_image(tmp_path / "images" / f"{name}.png", crop)
     images = sorted((tmp_path / "images").iterdir())
-    report = measure_parity(deployment, Bundle(dynamic_path), images, LIMITS)
+    report = measure(deployment, Bundle(dynamic_path), images, LIMITS)
     assert report.passed, [f for f in report.findings if not f.passed]
     assert {"g_s_0", "g_s_1", "g_s", "g_a_h_a", "context_4_nonanchor"} <= {s.subgraph for s in report.subgraphs}
 

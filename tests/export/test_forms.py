@@ -7,7 +7,7 @@ import onnx
 import pytest
 from elic_export.bundle import export_bundle
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
-from elic_export.parity.measure import measure_parity
+from elic_export.parity.measure import measure
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
 from elic_runtime.commands.evaluate import evaluate
@@ -76,7 +76,7 @@ def test_many_images_share_a_batch(batched_path, cat):
 def test_parity_of_a_batch(checkpoint, deployment, batched_path, cat, tmp_path):
     write_image(tmp_path / "cat.png", cat[100:164, 150:400])
     limits = read_thresholds(THRESHOLDS, "fp32", "exact")
-    report = measure_parity(deployment, Bundle(batched_path), [tmp_path / "cat.png"], limits)
+    report = measure(deployment, Bundle(batched_path), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
@@ -124,7 +124,7 @@ def test_mixed_precision_keeps_symbols_exact(checkpoint, deployment, config, cod
     codec.decompress(coded.compress(cat[:120, :180]))
     write_image(tmp_path / "cat.png", cat[50:170, 90:270])
     limits = read_thresholds(THRESHOLDS, "mixed", "exact")
-    report = measure_parity(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
     (image,) = report.images
     assert abs(image.half_file_bytes - image.file_bytes) + abs(image.half_psnr_db - image.file_psnr_db) > 0
@@ -150,7 +150,7 @@ def test_everything_in_fp16(checkpoint, float_deployment, config, cat, tmp_path)
         assert weights(tmp_path / "bundle", name)[0] == {onnx.TensorProto.FLOAT16}, name
     write_image(tmp_path / "cat.png", cat[50:170, 90:270])
     limits = read_thresholds(THRESHOLDS, "fp16", "float")
-    report = measure_parity(float_deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure(float_deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
     assert any(p.differing_indexes for p in report.passes)  # that is what fp16 does to a context model
 

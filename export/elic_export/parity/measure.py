@@ -50,7 +50,7 @@ Errors = dict[tuple[str, str], TensorError]
 """By subgraph and tensor."""
 
 
-def measure_parity(
+def measure(
     deployment: Deployment,
     bundle: Bundle,
     images: list[Path],

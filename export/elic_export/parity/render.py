@@ -1,7 +1,10 @@
 """A parity report for people: a table on the terminal, and `parity.html`."""
 
 from importlib.resources import files
+from pathlib import Path
 
+from elic_runtime.files import write_bytes
+from elic_runtime.manifest import HTML_NAME, REPORT_NAME
 from elic_runtime.metrics import format_psnr
 from jinja2 import Environment, select_autoescape
 from rich.console import Console
@@ -9,6 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from elic_export.parity.report import Report
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write `parity.json` and `parity.html` into a bundle's folder. Raises OSError."""
+    write_bytes(folder / REPORT_NAME, (report.model_dump_json(indent=1) + "\n").encode())
+    write_bytes(folder / HTML_NAME, render_html(report).encode())
 
 
 def print_report(report: Report, console: Console) -> None:

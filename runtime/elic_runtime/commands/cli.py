@@ -1,11 +1,10 @@
 """The `elic` command: photographs to `.elic` files and back."""
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,11 +17,18 @@ from elic_runtime.commands.console import (
     note,
     one_line_errors,
     print_json,
+    print_version,
     progress,
     run_app,
 )
 from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
 from elic_runtime.errors import ElicError, ImageError
+
+if TYPE_CHECKING:
+    from elic_runtime.file_coding import CodedFile
+
+BUNDLE_VARIABLE = "ELIC_BUNDLE"
+"""The environment variable that stands for `--bundle`."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,11 +39,24 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 a check failed, 2 bad usage or input.",
 )
 
-BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the exported bundle.")]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", envvar=BUNDLE_VARIABLE, show_envvar=False, help="Folder of the exported bundle."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0: one per core.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what a folder of outputs holds.")]
+Padding = Literal["bottom-right", "centre"]
 Facts = dict[str, Any]
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What the command does whatever is asked of it: its help is the app's."""
 
 
 @app.command()
@@ -45,7 +64,7 @@ Facts = dict[str, Any]
 def compress(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Image, folder of images, or - for standard input.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, folder for a folder, or -.")],
-    bundle: BundleOption,
+    bundle: BundleOption = None,
     coder: Annotated[str, typer.Option(help="Entropy coder: constriction, or compressai.")] = "constriction",
     threads: ThreadsOption = 0,
     force: ForceOption = False,
@@ -58,21 +77,19 @@ def compress(
     """
     from elic_runtime.codec import Codec
     from elic_runtime.container import SUFFIX
+    from elic_runtime.file_coding import compress_photograph
     from elic_runtime.images import decode_photograph, image_files, read_photograph
 
     left_out: list[str] = []
     jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
     _note(left_out)
-    codec = Codec.load(bundle, decode=False, coder=coder, threads=threads)
+    codec = Codec.load(_bundle(bundle), decode=False, coder=coder, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
         photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
-        start = time.perf_counter()
-        data = codec.compress(photograph.pixels)
-        seconds = time.perf_counter() - start
+        data, coded = compress_photograph(codec, photograph)
         write_output(out, data)
-        facts = _facts(path, out, photograph.pixels.shape, len(data), seconds)
-        return facts | {"converted_from": photograph.converted_from}
+        return _facts(path, out, coded) | {"converted_from": coded.converted_from}
 
     _run_jobs(jobs, run, "compress", as_json)
 
@@ -85,7 +102,7 @@ def decompress(
         Path,
         typer.Argument(metavar="OUT", help="Image to write (.png, .tif, .bmp, .ppm), folder for a folder, or - (PNG)."),
     ],
-    bundle: BundleOption,
+    bundle: BundleOption = None,
     threads: ThreadsOption = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -95,20 +112,18 @@ def decompress(
     A file that is damaged, or was written with another bundle, is refused; nothing is written for it.
     """
     from elic_runtime.codec import Codec
-    from elic_runtime.images import WRITABLE, container_files, encode_image
+    from elic_runtime.file_coding import decompress_data
+    from elic_runtime.images import WRITABLE, container_files
 
     left_out: list[str] = []
     jobs = _jobs(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    codec = Codec.load(bundle, encode=False, threads=threads)
+    codec = Codec.load(_bundle(bundle), encode=False, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
-        data = read_input(path)
-        start = time.perf_counter()
-        image = codec.decompress(data)
-        seconds = time.perf_counter() - start
-        write_output(out, encode_image(image, out.suffix or WRITABLE[0]))
-        return _facts(path, out, image.shape, len(data), seconds)
+        data, coded = decompress_data(codec, read_input(path), out.suffix or WRITABLE[0])
+        write_output(out, data)
+        return _facts(path, out, coded)
 
     _run_jobs(jobs, run, "decompress", as_json)
 
@@ -133,10 +148,10 @@ def info(
 @app.command("eval")
 @one_line_errors(ElicError)
 def evaluate(
-    bundle: BundleOption,
     images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
+    bundle: BundleOption = None,
     padding: Annotated[
-        str, typer.Option(help="Where an image that the graph does not take is continued: bottom-right, or centre.")
+        Padding, typer.Option(help="Where an image is continued that the graph does not take.")
     ] = "bottom-right",
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
@@ -146,16 +161,13 @@ def evaluate(
     A no-entropy bundle gives its likelihoods' rate, a codec's bundle the size of its real files.
     """
     from elic_runtime.bundle import Bundle
-    from elic_runtime.commands.evaluate import PADDINGS, eval_facts, print_results
+    from elic_runtime.commands.evaluate import eval_facts, print_results
     from elic_runtime.commands.evaluate import evaluate as run
     from elic_runtime.images import image_files
     from elic_runtime.runners import onnxruntime_factory
 
-    chosen = next((known for known in PADDINGS if known == padding), None)
-    if chosen is None:
-        raise ImageError(f"--padding {padding}: it is one of {', '.join(PADDINGS)}")
     paths = progress(image_files(images, note), "eval")
-    results = run(Bundle(bundle), paths, chosen, onnxruntime_factory(threads=threads))
+    results = run(Bundle(_bundle(bundle)), paths, padding, onnxruntime_factory(threads=threads))
     if as_json:
         print_json(eval_facts(results))
     else:
@@ -190,6 +202,15 @@ def conformance(
 def main() -> None:
     """Entry point."""
     run_app(app)
+
+
+def _bundle(option: Path | None) -> Path:
+    """The bundle that was named. Raises ElicError, which says how to name one, and how one is made."""
+    if option is None:
+        raise ElicError(
+            f"no bundle: name its folder with --bundle, or in {BUNDLE_VARIABLE}; elic-export static makes one"
+        )
+    return option
 
 
 def _note(lines: list[str]) -> None:
@@ -256,14 +277,13 @@ def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts],
         raise typer.Exit(BAD_INPUT)
 
 
-def _facts(source: Path, target: Path, shape: tuple[int, ...], size: int, seconds: float) -> Facts:
-    height, width = shape[:2]
+def _facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
     return {
         "input": name_of(source),
         "output": name_of(target, output=True),
-        "width": width,
-        "height": height,
-        "bytes": size,
-        "bpp": round(8 * size / (width * height), 4),
-        "seconds": round(seconds, 3),
+        "width": coded.width,
+        "height": coded.height,
+        "bytes": coded.size,
+        "bpp": round(coded.bpp, 4),
+        "seconds": round(coded.seconds, 3),
     }

@@ -8,6 +8,7 @@ import functools
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TextIO, TypeVar, cast
 
@@ -89,6 +90,13 @@ def describe(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"this needs the package {error.name}: install the extra, elic-deploy[export]"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def print_version(asked: bool) -> None:
+    """For the option `--version` of both commands: print the version and end."""
+    if asked:
+        print(version("elic-deploy"))
+        raise typer.Exit
 
 
 def fail(message: str) -> None:

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from elic_runtime.bundle import Bundle
 from elic_runtime.commands.streams import name_of, read_input
-from elic_runtime.container import parse
 from elic_runtime.errors import ContainerError
+from elic_runtime.file_coding import read_info
 from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.shapes import Batch, Extent
 
@@ -24,26 +24,24 @@ def container_facts(path: Path) -> Facts:
     """
     data, name = read_input(path), name_of(path)
     try:
-        container = parse(data)
+        info = read_info(data)
     except ContainerError as error:
         raise type(error)(f"{name}: {error}") from None
-    grid = container.grid
-    z = sum(tile.z.size for tile in container.tiles)
-    slices = [sum(tile.slices[k].size for tile in container.tiles) for k in range(len(container.tiles[0].slices))]
+    grid = info.grid
     return {
         "file": name,
         "width": grid.width,
         "height": grid.height,
-        "bytes": len(data),
-        "bpp": round(8 * len(data) / (grid.width * grid.height), 4),
+        "bytes": info.size,
+        "bpp": round(8 * info.size / (grid.width * grid.height), 4),
         "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
-        "coder": container.coder,
-        "arithmetic": container.arithmetic,
-        "fingerprint": container.fingerprint.hex(),
+        "coder": info.coder,
+        "arithmetic": info.arithmetic,
+        "fingerprint": info.fingerprint,
         "sections": [
-            {"section": "header and indexes", "bytes": len(data) - z - sum(slices)},
-            {"section": "z", "bytes": z},
-            *({"section": f"slice {k}", "bytes": size} for k, size in enumerate(slices)),
+            {"section": "header and indexes", "bytes": info.header_bytes},
+            {"section": "z", "bytes": info.z_bytes},
+            *({"section": f"slice {k}", "bytes": size} for k, size in enumerate(info.slice_bytes)),
         ],
     }
 

@@ -12,7 +12,7 @@ import torch
 from elic_export.bundle import export_bundle
 from elic_export.cli import app as export_app
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
-from elic_export.parity.measure import measure_parity
+from elic_export.parity.measure import measure
 from elic_export.parity.report import Report
 from elic_export.passes.cut import rename_tensors
 from elic_export.passes.operators import STATIC_FORBIDDEN
@@ -68,7 +68,7 @@ def test_picture_and_rate_are_pytorchs(checkpoint, no_entropy_path, cat, tmp_pat
 
 def test_parity_of_a_dynamic_graph(checkpoint, float_deployment, no_entropy_path, photos_of_cats):
     images = sorted(photos_of_cats.iterdir())
-    report = measure_parity(float_deployment, Bundle(no_entropy_path), images, LIMITS)
+    report = measure(float_deployment, Bundle(no_entropy_path), images, LIMITS)
     assert report.passed, [f for f in report.findings if not f.passed]
     assert [e.image for e in report.end_to_end] == ["padded.png", "tiled.png", "whole.png"]
     assert {f.question for f in report.findings} == {
@@ -96,7 +96,7 @@ def test_likelihoods_in_another_place_fail(checkpoint, float_deployment, no_entr
     manifest["subgraphs"]["no_entropy"]["sha256"] = sha256_file(copied / "no_entropy.onnx")
     (copied / "manifest.json").write_text(json.dumps(seal(manifest)))
     images = [photos_of_cats / "whole.png"]
-    report = measure_parity(float_deployment, Bundle(copied), images, LIMITS)
+    report = measure(float_deployment, Bundle(copied), images, LIMITS)
     assert [f.question for f in report.findings if not f.passed] == ["rate: correlation off 1"]
 
 
@@ -151,7 +151,7 @@ def test_a_static_graph_in_exact_arithmetic(checkpoint, deployment, cat, tmp_pat
     assert "Transpose" not in manifest.subgraphs["no_entropy"].operators
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")
-    report = measure_parity(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
+    report = measure(deployment, Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"], limits)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 

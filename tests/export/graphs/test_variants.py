@@ -7,7 +7,7 @@ from elic_export.bundle import export_bundle
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
 from elic_export.exact.calibration import calibrate
 from elic_export.exact.deployment import deploy_exact, deploy_float
-from elic_export.parity.measure import measure_parity
+from elic_export.parity.measure import measure
 from elic_models import ELIC, ModelSpec, load_checkpoint
 from elic_models.checkpoints.keys import checkpoint_keys
 from elic_runtime import Codec
@@ -61,7 +61,7 @@ def test_a_bundle_is_the_model_and_codes(seeded_checkpoint, picture, tmp_path, a
     assert (bundle.manifest.model.variant, bundle.manifest.model.N) == (model.spec.variant, model.spec.N)
     write_image(tmp_path / "cat.png", picture)
     limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", arithmetic)
-    report = measure_parity(deployment, bundle, [tmp_path / "cat.png"], limits)
+    report = measure(deployment, bundle, [tmp_path / "cat.png"], limits)
     # What quantization costs is a question to trained weights: noise has no rate to speak of.
     asked = [f for f in report.findings if f.question.split(":")[0] in ("graphs", "passes", "backends")]
     asked += [

@@ -10,7 +10,7 @@ from elic_export.config import DEPLOY_CONFIGS, read_thresholds
 from elic_export.errors import ExportError
 from elic_export.exact.deployment import deploy_exact, deploy_float
 from elic_export.metrics import TensorError, code_length
-from elic_export.parity.measure import measure_parity
+from elic_export.parity.measure import measure
 from elic_export.parity.report import judge
 from elic_models import load_checkpoint
 from elic_runtime.bundle import Bundle
@@ -46,13 +46,13 @@ def check_model(report, bundle_path):
 
 
 def test_the_float_bundle_is_the_model(checkpoint, float_deployment, float_bundle_path, photo):
-    report = measure_parity(float_deployment, Bundle(float_bundle_path), [photo], FLOAT_LIMITS)
+    report = measure(float_deployment, Bundle(float_bundle_path), [photo], FLOAT_LIMITS)
     check_model(report, float_bundle_path)
     assert report.exactness == report.layers == []
 
 
 def test_the_exact_bundle_is_the_model_on_every_backend(checkpoint, deployment, bundle_path, photo):
-    report = measure_parity(deployment, Bundle(bundle_path), [photo], LIMITS)
+    report = measure(deployment, Bundle(bundle_path), [photo], LIMITS)
     check_model(report, bundle_path)
     assert len(report.exactness) >= 4
     assert all((b.symbols, b.differing) == (SYMBOLS, 0) for b in report.exactness)
@@ -67,7 +67,7 @@ def test_another_model_fails(checkpoint, float_deployment, float_bundle_path, ph
         changed.model.contexts[0].aggregation[4].bias += 0.05
         changed.model.g_s[14].bias += 0.02
     other = dataclasses.replace(deploy_float(changed), model=checkpoint.model)  # its fingerprint, not its numbers
-    report = measure_parity(other, Bundle(float_bundle_path), [photo], FLOAT_LIMITS)
+    report = measure(other, Bundle(float_bundle_path), [photo], FLOAT_LIMITS)
     failed = {f.question for f in report.findings if not f.passed}
     assert {"graphs: relative error", "pictures: g_s off, 8-bit steps", "pictures: PSNR off PyTorch's, dB"} <= failed
     assert not report.passed
@@ -78,19 +78,19 @@ def test_a_model_of_other_integers_is_refused(checkpoint, calibration, bundle_pa
     with torch.no_grad():
         changed.model.contexts[0].aggregation[4].bias += 0.05
     with pytest.raises(ExportError, match="quantizes to other integers"):
-        measure_parity(deploy_exact(changed, calibration), Bundle(bundle_path), [photo], LIMITS)
+        measure(deploy_exact(changed, calibration), Bundle(bundle_path), [photo], LIMITS)
 
 
 def test_a_flat_picture_passes(checkpoint, float_deployment, float_bundle_path, tmp_path):
     """It has no range to relate an error to, and few bytes to hide the ends of streams in."""
     write_image(tmp_path / "black.png", np.zeros((40, 50, 3), np.uint8))
     images = [tmp_path / "black.png"]
-    report = measure_parity(float_deployment, Bundle(float_bundle_path), images, FLOAT_LIMITS)
+    report = measure(float_deployment, Bundle(float_bundle_path), images, FLOAT_LIMITS)
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
 def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
-    report = measure_parity(deployment, Bundle(bundle_path), [photo], LIMITS)
+    report = measure(deployment, Bundle(bundle_path), [photo], LIMITS)
     for spoiled in report.subgraphs:
         right, spoiled.relative_error = spoiled.relative_error, float("nan")
         findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
@@ -101,14 +101,14 @@ def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
 
 @pytest.mark.parametrize("spoiled", [0, 1])
 def test_a_nan_of_any_image_fails(checkpoint, deployment, bundle_path, photo, spoiled):
-    report = measure_parity(deployment, Bundle(bundle_path), [photo, photo], LIMITS)
+    report = measure(deployment, Bundle(bundle_path), [photo, photo], LIMITS)
     report.images[spoiled].file_psnr_db = float("nan")
     findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
     assert [f.question for f in findings if not f.passed] == ["pictures: PSNR off PyTorch's, dB"]
 
 
 def test_a_symbol_that_a_backend_decodes_otherwise_fails(checkpoint, deployment, bundle_path, photo):
-    report = measure_parity(deployment, Bundle(bundle_path), [photo], LIMITS)
+    report = measure(deployment, Bundle(bundle_path), [photo], LIMITS)
     report.exactness[1].differing = 1
     findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
     (failed,) = (f for f in findings if not f.passed)

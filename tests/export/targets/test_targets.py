@@ -18,14 +18,11 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from elic_export.config import DEPLOY_CONFIGS
-from elic_export.errors import ExportError
-from elic_export.targets.write import TARGETS, TARGETS_NAME, write_targets
+from elic_export.targets.registry import all_targets
+from elic_export.targets.write import write_targets
 from elic_runtime.bundle import Bundle
-from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
+from elic_runtime.manifest import TARGETS_NAME, Manifest, SubgraphInfo, TensorInfo
 from elic_runtime.shapes import Batch, Extent, Shape, dimensions, fix, fixed_sizes
-
-TEMPLATES = DEPLOY_CONFIGS / TARGETS_NAME
 
 # ---------------------------------------------------------------------------------------
 # Bundles of every kind, as manifests with graphs that have the right inputs and nothing in
@@ -171,7 +168,7 @@ def bundle(request, tmp_path_factory):
 
 def written(folder, **kind):
     manifest = make_bundle(folder, **kind)
-    return manifest.model_copy(update={"targets": write_targets(manifest, folder, TEMPLATES)}), folder
+    return manifest.model_copy(update={"targets": write_targets(manifest, folder)}), folder
 
 
 # ------------------------------------------------------------------------------ the truth
@@ -698,10 +695,4 @@ def test_exact_subgraphs_go_only_to_tools_with_float32(tmp_path):
             assert path.stem not in deciding(manifest)
             code = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
             assert not re.search(r"\bh_s\b|context_", code), path
-    assert {target.tool for target in TARGETS if target.float32} == {"trtexec", "atc", "openvino", "iree", "vdsp"}
-
-
-def test_templates_that_are_not_there(tmp_path):
-    manifest = make_bundle(tmp_path / "bundle", **KINDS["static"])
-    with pytest.raises(ExportError, match="no templates"):
-        write_targets(manifest, tmp_path / "bundle", tmp_path)
+    assert {target.tool for target in all_targets() if target.float32} == {"trtexec", "atc", "openvino", "iree", "vdsp"}

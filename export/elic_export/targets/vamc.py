@@ -1,0 +1,18 @@
+"""Vastai's compiler for its VACC cards, which compute in fp16."""
+
+from elic_export.targets.target import Target
+
+README = """\
+In `targets/vamc`: `vamc compile {{ (plan.graphs | first).name if plan.graphs else "GRAPH" }}.yaml`{{ ", and so on" if plan.graphs | length > 1 }}; models come to `deploy_weights/`.
+"""
+
+
+class Vamc(Target):
+    """Vastai's compiler for its VACC cards, which compute in fp16."""
+
+    tool = "vamc"
+    title = "Vastai: vamc"
+    readme = README
+    template = "vamc.yaml.j2"
+    output = "{name}.yaml"
+    per = "graph"

@@ -1,0 +1,207 @@
+"""Image files to `.elic` files and back, and what an `.elic` file says of itself.
+
+`codec.py` knows arrays and bytes; this module adds the files. The `elic` command is a thin layer over it.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from elic_runtime.codec import Codec
+from elic_runtime.container import parse
+from elic_runtime.files import write_bytes
+from elic_runtime.images import Photograph, encode_image, read_photograph
+from elic_runtime.tiles import TileGrid
+
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class CodedFile:
+    """One image that was compressed or decompressed.
+
+    Parameters
+    ----------
+    width, height : int
+        Pixels.
+    size : int
+        Bytes of the `.elic` file.
+    seconds : float
+        Time that the codec took, without reading and writing files.
+    converted_from : str, optional
+        The colour profile that the photograph was converted from, if it was not sRGB.
+
+    """
+
+    width: int
+    height: int
+    size: int
+    seconds: float
+    converted_from: str | None = None
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel."""
+        return 8 * self.size / (self.width * self.height)
+
+
+@dataclass(frozen=True)
+class ContainerInfo:
+    """What an `.elic` file says of itself.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        Size of the image and of its tiles, in pixels.
+    size : int
+        Bytes of the file.
+    coder, arithmetic : str
+        The entropy coder, and the arithmetic of the context model.
+    fingerprint : str
+        Of the bundle that wrote it, in hex.
+    z_bytes : int
+        Bytes of z's streams.
+    slice_bytes : tuple of int
+        Bytes of each slice's streams. What is left of `size` is header and indexes.
+
+    """
+
+    grid: TileGrid
+    size: int
+    coder: str
+    arithmetic: str
+    fingerprint: str
+    z_bytes: int
+    slice_bytes: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+        return self.grid.width
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+        return self.grid.height
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of header, indexes and checksums."""
+        return self.size - self.z_bytes - sum(self.slice_bytes)
+
+
+def compress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile:
+    """Compress a photograph into an `.elic` file, which is written whole or not at all.
+
+    Parameters
+    ----------
+    codec : Codec
+        Loaded with its encoder.
+    source : str or PathLike
+        Any file that `elic_runtime.images.read_image` reads.
+    target : str or PathLike
+        File to write.
+
+    Raises
+    ------
+    ImageError, CoderError, BundleError
+        As `read_image` and `Codec.compress` raise them.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> codec = Codec.load(bundle)
+    >>> coded = compress_file(codec, photograph, folder / "cat.elic")
+    >>> coded.size == (folder / "cat.elic").stat().st_size
+    True
+
+    """
+    data, coded = compress_photograph(codec, read_photograph(source))
+    write_bytes(Path(target), data)
+    return coded
+
+
+def decompress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile:
+    """Decompress an `.elic` file into an image, which is written whole or not at all.
+
+    Parameters
+    ----------
+    codec : Codec
+        Loaded with its decoder.
+    source : str or PathLike
+        An `.elic` file.
+    target : str or PathLike
+        Image to write, in the lossless format that its name ends in: see `elic_runtime.images.WRITABLE`.
+
+    Raises
+    ------
+    ContainerError, BundleError
+        As `Codec.decompress` raises them.
+    ImageError
+        For an ending that is not written.
+    OSError
+        If a file cannot be read or written.
+
+    Examples
+    --------
+    >>> coded = decompress_file(codec, folder / "cat.elic", folder / "cat.png")
+    >>> read_image(folder / "cat.png").shape == (coded.height, coded.width, 3)
+    True
+
+    """
+    target = Path(target)
+    data, coded = decompress_data(codec, Path(source).read_bytes(), target.suffix)
+    write_bytes(target, data)
+    return coded
+
+
+def read_info(data: bytes) -> ContainerInfo:
+    """What an `.elic` file says of itself. Every byte of it is checked; no bundle is needed.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Raises
+    ------
+    ContainerError
+        If the file is damaged.
+
+    Examples
+    --------
+    >>> info = read_info((folder / "cat.elic").read_bytes())
+    >>> info.arithmetic, info.width
+    ('exact', 192)
+
+    """
+    container = parse(data)
+    n_slices = len(container.tiles[0].slices)
+    return ContainerInfo(
+        grid=container.grid,
+        size=len(data),
+        coder=container.coder,
+        arithmetic=container.arithmetic,
+        fingerprint=container.fingerprint.hex(),
+        z_bytes=sum(tile.z.size for tile in container.tiles),
+        slice_bytes=tuple(sum(tile.slices[k].size for tile in container.tiles) for k in range(n_slices)),
+    )
+
+
+def compress_photograph(codec: Codec, photograph: Photograph) -> tuple[bytes, CodedFile]:
+    """The `.elic` file of a photograph that was read. Raises what `Codec.compress` raises."""
+    start = time.perf_counter()
+    data = codec.compress(photograph.pixels)
+    seconds = time.perf_counter() - start
+    height, width = photograph.pixels.shape[:2]
+    return data, CodedFile(width, height, len(data), seconds, photograph.converted_from)
+
+
+def decompress_data(codec: Codec, data: bytes, suffix: str) -> tuple[bytes, CodedFile]:
+    """The bytes of an image file of the format with this ending. Raises what `decompress_file` raises."""
+    start = time.perf_counter()
+    image = codec.decompress(data)
+    seconds = time.perf_counter() - start
+    return encode_image(image, suffix), CodedFile(image.shape[1], image.shape[0], len(data), seconds)
