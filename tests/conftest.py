@@ -1,7 +1,8 @@
-"""What tests share: the embedded checkpoint, photographs that scikit-image ships, one small bundle.
+"""What tests share: a tiny model of seeded weights and its bundles, the embedded checkpoint and one bundle of it.
 
-Nothing is mocked: the weights are trained ones, the images photographs, the sessions
-ONNX Runtime's.
+What was learned matters to few tests: they take fixtures called `trained_...`. All others take the tiny model, whose
+bundles are exported in a second or two. Nothing is mocked: images are photographs that scikit-image ships, sessions
+are ONNX Runtime's.
 """
 
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
+from checkpoint_files import content, saved
 from elic_export.bundle import export_bundle
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig
 from elic_export.exact.calibration import Calibration, calibrate, crops_of
@@ -22,9 +24,12 @@ from elic_runtime.shapes import Extent
 PHOTOS = Path(skimage.__file__).parent / "data"
 
 
+TINY = (16, 24, (4, 4, 4, 4, 8))
+"""N, M and the groups of the tiny model: five slices, as the embedded one has."""
+
 SLOW = (
     *("checkpoint", "calibration", "bundle_path", "float_bundle_path", "no_entropy_path", "dynamic_path"),
-    *("folder", "edge"),
+    *("trained_checkpoint", "trained_calibration", "trained_path", "folder", "edge"),
 )
 """Fixtures that load, calibrate, export or install: tests that need them come last, in this order."""
 
@@ -49,14 +54,47 @@ def cat() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def checkpoint() -> Checkpoint:
+def checkpoint(tmp_path_factory) -> Checkpoint:
+    """A tiny ELIC of seeded weights: of everything that does not depend on what was learned."""
+    path = saved(tmp_path_factory.mktemp("checkpoint"), content("chandelier", TINY), "tiny.safetensors")
+    return load_checkpoint(path)
+
+
+@pytest.fixture(scope="session")
+def trained_checkpoint() -> Checkpoint:
+    """The embedded one."""
     return load_checkpoint(default_checkpoint())
 
 
 @pytest.fixture(scope="session")
 def calibration(checkpoint) -> Calibration:
+    """Of the tiny model, on a few crops."""
+    return calibrate(checkpoint.model, crops_of(PHOTOS / "chelsea.png")[::8])
+
+
+@pytest.fixture(scope="session")
+def trained_calibration(trained_checkpoint) -> Calibration:
     """On the shipped photographs, as every export does by default."""
-    return calibrate(checkpoint.model, crops_of(DEPLOY_CONFIGS / "calibration"))
+    return calibrate(trained_checkpoint.model, crops_of(DEPLOY_CONFIGS / "calibration"))
+
+
+@pytest.fixture(scope="session")
+def trained_deployment(trained_checkpoint, trained_calibration) -> Deployment:
+    """The embedded model in exact arithmetic."""
+    return deploy_exact(trained_checkpoint, trained_calibration)
+
+
+@pytest.fixture(scope="session")
+def trained_path(trained_deployment, config, tmp_path_factory) -> Path:
+    """A bundle of the embedded model, exact as by default."""
+    path = tmp_path_factory.mktemp("trained") / "static-128x192"
+    export_bundle(trained_deployment, config, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_codec(trained_path) -> Codec:
+    return Codec.load(trained_path)
 
 
 @pytest.fixture(scope="session")

@@ -45,8 +45,9 @@ def test_the_wheel_holds_code_only(wheel):
     names = run(sys.executable, "-m", "zipfile", "--list", wheel)
     for package in ("elic_models", "elic_export", "elic_runtime"):
         assert f"{package}/__init__.py" in names
-    assert "parity.html.j2" in names
-    for name in ("thresholds.yaml", *DEFAULT_CONFIGS.values(), "targets/README.md.j2", "targets/rknn.py.j2"):
+    for name in ("parity/parity.html.j2", "targets/README.md.j2", "targets/rknn.py.j2"):
+        assert f"elic_export/{name}" in names
+    for name in ("thresholds.yaml", *DEFAULT_CONFIGS.values()):
         assert f"elic_export/deploy_configs/{name}" in names
     assert ".png" not in names
     assert ".safetensors" not in names

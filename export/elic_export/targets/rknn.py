@@ -13,7 +13,7 @@ development for Rockchip's chips, not to be redistributed: install it yourself, 
 (Python 3.11 was tried). Plainly installed it pulls torch for CUDA, 5.7 GB (take PyTorch's CPU build); so:
 
     pip install --no-deps rknn-toolkit2==2.5.0
-    pip install torch==2.13.0 numpy==1.26.4 onnx==1.18.0 "onnxruntime<=1.26" protobuf==4.25.4 psutil ruamel.yaml scipy tqdm \
+    pip install torch==2.13.0 numpy==1.26.4 onnx==1.18.0 "onnxruntime<=1.26" protobuf==4.25.4 psutil ruamel.yaml scipy tqdm \\
         opencv-python-headless==4.11.0.86 fast-histogram "setuptools<81"
 
 For operators that run on the CPU the build logs "Unkown op target: 0", and goes on.

@@ -18,7 +18,9 @@ class Target:
     title : str
         Heading of its section of the bundle's README.
     readme : str
-        That section, a Jinja template that is given `plan`, `manifest`, `graphs` and `context`.
+        That section without its heading and its files, a Jinja template. It is given the `plan`, the `manifest`,
+        all `graphs` of the bundle, those of them that are `deciding` symbols, what `context` returns, and the
+        macro `names` of `macros.j2`.
     template : str
         File name of its template in this package.
     output : str

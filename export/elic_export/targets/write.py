@@ -19,7 +19,8 @@ from elic_export.targets.registry import all_targets
 README_NAME = "README.md"
 """In that folder."""
 
-_MACROS = '{% from "macros.j2" import files, names %}'
+_MACROS = '{% from "macros.j2" import names %}'
+"""What a target's section of the README may use."""
 
 
 def write_targets(manifest: Manifest, folder: Path) -> tuple[TargetFile, ...]:
@@ -28,6 +29,7 @@ def write_targets(manifest: Manifest, folder: Path) -> tuple[TargetFile, ...]:
     Returns what the manifest says of them. Raises OSError.
     """
     environment, graphs = _environment(), graphs_of(manifest)
+    whole = {"manifest": manifest, "graphs": graphs, "deciding": [graph for graph in graphs if graph.decides_symbols]}
     written: list[str] = []
     sections: list[dict[str, Any]] = []
 
@@ -40,12 +42,9 @@ def write_targets(manifest: Manifest, folder: Path) -> tuple[TargetFile, ...]:
         context = target.context(plan, folder)
         for path, more in plan.outputs():
             write(path, target.template, graphs=plan.graphs, unfit=plan.unfit, kept=plan.kept, **context, **more)
-        section = environment.from_string(_MACROS + target.readme)
-        deciding = [graph for graph in graphs if graph.decides_symbols]
-        text = section.render(plan=plan, manifest=manifest, graphs=graphs, deciding=deciding, **context)
+        text = environment.from_string(_MACROS + target.readme).render(plan=plan, **whole, **context)
         sections.append({"title": target.title, "plan": plan, "text": text.strip()})
-    deciding = [graph for graph in graphs if graph.decides_symbols]
-    write(README_NAME, "README.md.j2", manifest=manifest, graphs=graphs, deciding=deciding, sections=sections)
+    write(README_NAME, "README.md.j2", sections=sections, **whole)
     return tuple(TargetFile(file=path, sha256=sha256_file(folder / path)) for path in written)
 
 

@@ -10,8 +10,8 @@ from elic_export.config import DEPLOY_CONFIGS, read_thresholds
 from elic_export.errors import ExportError
 from elic_export.exact.deployment import deploy_exact, deploy_float
 from elic_export.metrics import TensorError, code_length
+from elic_export.parity.judge import judge
 from elic_export.parity.measure import measure
-from elic_export.parity.report import judge
 from elic_models import load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image
@@ -23,26 +23,47 @@ LIMITS, FLOAT_LIMITS = (
 )
 
 
-SYMBOLS = 2 * 320 * 8 * 12
+TILES = 2
 
 
-@pytest.fixture
-def photo(cat, tmp_path):
+@pytest.fixture(scope="module")
+def photo(cat, tmp_path_factory):
     """Two tiles wide, one high: a grid, and padding."""
-    path = tmp_path / "cat.png"
+    path = tmp_path_factory.mktemp("photo") / "cat.png"
     write_image(path, cat[50:170, 90:330])
     return path
 
 
-def check_model(report, bundle_path):
+@pytest.fixture(scope="module")
+def measured(deployment, bundle_path, photo):
+    """The report of two photographs; take a copy of it before changing anything."""
+    return measure(deployment, Bundle(bundle_path), [photo, photo], LIMITS)
+
+
+@pytest.fixture
+def report(measured):
+    return measured.model_copy(deep=True)
+
+
+@pytest.fixture(scope="module")
+def trained_report(trained_deployment, trained_path, photo):
+    return measure(trained_deployment, Bundle(trained_path), [photo], LIMITS)
+
+
+def symbols(bundle_path, images=1):
+    return images * TILES * Bundle(bundle_path).manifest.model.M * 8 * 12
+
+
+def check_model(report, bundle_path, images=1):
     assert report.passed, [f for f in report.findings if not f.passed]
-    assert report.streams_compared == 2 * 11
+    assert report.streams_compared == images * TILES * 11
     assert report.streams_differing == 0
     assert {s.subgraph for s in report.subgraphs} == Bundle(bundle_path).manifest.subgraphs.keys()
     assert len(report.passes) == 10
-    assert sum(p.symbols for p in report.passes) == SYMBOLS
-    (image,) = report.images
-    assert image.file_bpp == pytest.approx(image.torch_bpp, rel=0.15)  # a small image: framing counts
+    assert sum(p.symbols for p in report.passes) == symbols(bundle_path, images)
+    assert len(report.images) == images
+    # A small image: framing counts.
+    assert report.images[0].file_bpp == pytest.approx(report.images[0].torch_bpp, rel=0.15)
 
 
 def test_the_float_bundle_is_the_model(checkpoint, float_deployment, float_bundle_path, photo):
@@ -51,14 +72,22 @@ def test_the_float_bundle_is_the_model(checkpoint, float_deployment, float_bundl
     assert report.exactness == report.layers == []
 
 
-def test_the_exact_bundle_is_the_model_on_every_backend(checkpoint, deployment, bundle_path, photo):
-    report = measure(deployment, Bundle(bundle_path), [photo], LIMITS)
-    check_model(report, bundle_path)
+def check_exact(report, bundle_path, images=1):
     assert len(report.exactness) >= 4
-    assert all((b.symbols, b.differing) == (SYMBOLS, 0) for b in report.exactness)
+    assert all((b.symbols, b.differing) == (symbols(bundle_path, images), 0) for b in report.exactness)
     assert len(report.layers) == 3 + 5 * 4 + 4 * 3  # h_s, spatial and parameter nets, channel contexts
     for s in report.subgraphs:
         assert (s.max_abs_error == 0) == (s.subgraph == "h_s" or s.subgraph.startswith("context"))
+
+
+def test_the_exact_bundle_is_the_model_on_every_backend(report, bundle_path):
+    check_model(report, bundle_path, 2)
+    check_exact(report, bundle_path, 2)
+
+
+def test_the_embedded_checkpoint_s_bundle_is_the_model(trained_report, trained_path):
+    check_model(trained_report, trained_path)
+    check_exact(trained_report, trained_path)
 
 
 def test_another_model_fails(checkpoint, float_deployment, float_bundle_path, photo):
@@ -89,8 +118,7 @@ def test_a_flat_picture_passes(checkpoint, float_deployment, float_bundle_path, 
     assert report.passed, [f for f in report.findings if not f.passed]
 
 
-def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
-    report = measure(deployment, Bundle(bundle_path), [photo], LIMITS)
+def test_a_nan_fails(report):
     for spoiled in report.subgraphs:
         right, spoiled.relative_error = spoiled.relative_error, float("nan")
         findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
@@ -100,25 +128,24 @@ def test_a_nan_fails(checkpoint, deployment, bundle_path, photo):
 
 
 @pytest.mark.parametrize("spoiled", [0, 1])
-def test_a_nan_of_any_image_fails(checkpoint, deployment, bundle_path, photo, spoiled):
-    report = measure(deployment, Bundle(bundle_path), [photo, photo], LIMITS)
+def test_a_nan_of_any_image_fails(report, spoiled):
     report.images[spoiled].file_psnr_db = float("nan")
     findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
     assert [f.question for f in findings if not f.passed] == ["pictures: PSNR off PyTorch's, dB"]
 
 
-def test_a_symbol_that_a_backend_decodes_otherwise_fails(checkpoint, deployment, bundle_path, photo):
-    report = measure(deployment, Bundle(bundle_path), [photo], LIMITS)
+def test_a_symbol_that_a_backend_decodes_otherwise_fails(report):
     report.exactness[1].differing = 1
     findings = judge(LIMITS, report.subgraphs, report.passes, report.images, 0, report.exactness)
     (failed,) = (f for f in findings if not f.passed)
     assert (failed.question, failed.worst) == ("backends: symbols differing", report.exactness[1].backend)
 
 
-def test_the_command_writes_reports_and_sets_the_exit_code(bundle_path, photo, tmp_path):
+def test_the_command_writes_reports_and_sets_the_exit_code(checkpoint, bundle_path, photo, tmp_path):
     bundle = tmp_path / "bundle"
     shutil.copytree(bundle_path, bundle)
-    run = CliRunner().invoke(app, ["parity", str(bundle), "--images", str(photo), "--json"])
+    given = [str(bundle), "--images", str(photo), "--checkpoint", str(checkpoint.path)]
+    run = CliRunner().invoke(app, ["parity", *given, "--json"])
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["passed"] is True
     assert json.loads((bundle / "parity.json").read_text()) == json.loads(run.stdout)
@@ -128,7 +155,7 @@ def test_the_command_writes_reports_and_sets_the_exit_code(bundle_path, photo, t
 
     thresholds = tmp_path / "strict.yaml"
     thresholds.write_text((DEPLOY_CONFIGS / "thresholds.yaml").read_text().replace("5.0e-6", "1.0e-12"))
-    run = CliRunner().invoke(app, ["parity", str(bundle), "--images", str(photo), "--thresholds", str(thresholds)])
+    run = CliRunner().invoke(app, ["parity", *given, "--thresholds", str(thresholds)])
     assert run.exit_code == 1
     assert run.stderr == "error: parity fails: graphs: relative error\n"
 
