@@ -17,7 +17,7 @@ CALIBRATION ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test lint export-static export-dynamic export-no-entropy parity eval bench clean
+.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench clean
 
 help:
 	@echo "make demo               set up, export, round-trip a photograph, print the proof"
@@ -27,7 +27,8 @@ help:
 	@echo "make parity             hold BUNDLE=$(BUNDLE) against PyTorch (IMAGES=file or folder)"
 	@echo "make eval               PSNR and bits per pixel of IMAGES through BUNDLE"
 	@echo "make bench              time the runtime and PyTorch side by side"
-	@echo "make test, lint         what CI runs"
+	@echo "make lint, test         what to run before a commit"
+	@echo "make test-all           every test, as CI runs them"
 	@echo "make clean              remove build/"
 	@echo "CONFIG=... and OUT=... export something else: see deploy_configs/"
 	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
@@ -85,6 +86,9 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: $(READY)
+	$(BIN)/pytest -m "not slow"
+
+test-all: $(READY)
 	$(BIN)/pytest
 
 clean:

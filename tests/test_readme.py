@@ -51,6 +51,7 @@ def matches(expected, found):
     return re.fullmatch(pattern(expected), " ".join(NUMBER.sub("#", found).split())) is not None
 
 
+@pytest.mark.slow
 def test_every_command_prints_what_is_shown(folder):
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     ran = 0
@@ -64,6 +65,7 @@ def test_every_command_prints_what_is_shown(folder):
     assert ran >= 6
 
 
+@pytest.mark.slow
 def test_the_python_examples_run(folder):
     code = "\n".join(blocks("python"))
     run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)

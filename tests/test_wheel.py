@@ -13,6 +13,8 @@ from elic_runtime.files import write_bytes
 from elic_runtime.images import read_image, write_image
 
 ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.slow
 MAX_WHEEL_BYTES = 1_000_000
 
 

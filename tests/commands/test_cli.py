@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from elic_export.cli import app as export_app
-from elic_models import default_checkpoint, load_checkpoint
+from elic_models import load_checkpoint
 from elic_runtime.commands.cli import app
 from elic_runtime.images import read_image, write_image
 from safetensors.torch import load_file
@@ -192,7 +192,7 @@ def test_damaged_files(coded, bundle_path, tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
+def test_bad_input_to_elic_export(checkpoint, photo, bundle_path, tmp_path):
     out = tmp_path / "bundle"
     export = ("static", "--out", out)
     assert refused(elic_export(*export, "--shape", "100x64"), "multiple of 64")
@@ -203,7 +203,7 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
     assert refused(elic_export(*export, "--config", tmp_path / "no.yaml"), "no.yaml: cannot be read")
     assert refused(elic_export(*export, "--checkpoint", tmp_path / "no.pth"), "no such checkpoint")
     cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(default_checkpoint().read_bytes()[:100_000])
+    cut.write_bytes(checkpoint.path.read_bytes()[:100_000])
     assert refused(elic_export(*export, "--checkpoint", cut), "truncated")
     other = tmp_path / "other.pth"
     torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, other)
@@ -219,7 +219,8 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
     assert refused(elic_export(*export, "--calibration", tmp_path / "photos"), "photos: no such file")
     assert not out.exists()
     assert refused(elic_export("parity", tmp_path, "--images", photo), "no bundle here")
-    assert refused(elic_export("parity", bundle_path, "--images", tmp_path / "no.png"), "no.png: no such file")
+    missing = ("--images", tmp_path / "no.png", "--checkpoint", checkpoint.path)
+    assert refused(elic_export("parity", bundle_path, *missing), "no.png: no such file")
     assert refused(elic_export("parity", bundle_path, "--images", photo, "--checkpoint", other), "not an ELIC")
     assert not (bundle_path / "parity.json").exists()
 
@@ -227,13 +228,13 @@ def test_bad_input_to_elic_export(photo, bundle_path, tmp_path):
 def test_convert(checkpoint, tmp_path):
     """A training run's file to safetensors: the same network, and an error leaves nothing."""
     source, target = tmp_path / "run.pth.tar", tmp_path / "out/elic.safetensors"
-    tensors = {f"module.{name}": value for name, value in load_file(default_checkpoint()).items()}
+    tensors = {f"module.{name}": value for name, value in load_file(checkpoint.path).items()}
     torch.save({"state_dict": tensors, "epoch": 3}, source)
     target.parent.mkdir()
     run = elic_export("convert", source, target, "--json")
     assert run.exit_code == 0, run.output
     facts = json.loads(run.stdout)
-    assert (facts["variant"], facts["N"], facts["M"]) == ("chandelier", 192, 320)
+    assert (facts["variant"], facts["N"], facts["M"]) == ("chandelier", 16, 24)
     converted = load_checkpoint(target).model.state_dict()
     assert all(torch.equal(value, converted[name]) for name, value in checkpoint.model.state_dict().items())
     assert refused(elic_export("convert", source, tmp_path / "elic.onnx"), "ends in .safetensors")
@@ -256,8 +257,9 @@ def test_help_says_what_each_command_is_for():
             assert word in run.stdout
 
 
-def test_bench_times_both_sides(bundle_path, float_bundle_path, photo):
-    run = elic_export("bench", bundle_path, "--image", photo, "--rounds", "1", "--against", float_bundle_path, "--json")
+def test_bench_times_both_sides(checkpoint, bundle_path, float_bundle_path, photo):
+    given = (bundle_path, "--image", photo, "--checkpoint", checkpoint.path, "--rounds", "1")
+    run = elic_export("bench", *given, "--against", float_bundle_path, "--json")
     assert run.exit_code == 0, run.output
     result = json.loads(run.stdout)
     for stage in ("compress", "decompress"):

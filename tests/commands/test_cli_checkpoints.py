@@ -128,6 +128,7 @@ def test_parity_reads_the_network_that_is_named(two, bundle, photo):
     assert refused(elic_export(*parity, "--key", "ema", "--variant", "jiang"), "where jiang is named")
 
 
+@pytest.mark.slow
 def test_bench_reads_the_network_that_is_named(two, bundle, photo):
     bench = ("bench", bundle, "--image", photo, "--checkpoint", two, "--rounds", "1")
     assert refused(elic_export(*bench), "more than one ELIC")

@@ -15,7 +15,7 @@ from elic_export.exact.deployment import deploy_exact, deploy_float, fingerprint
 from elic_export.onnx_file import export_graph
 from elic_export.parity.measure import measure
 from elic_export.passes.operators import STATIC_FORBIDDEN
-from elic_models import default_checkpoint, load_checkpoint
+from elic_models import load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image
 from elic_runtime.shapes import Extent
@@ -41,16 +41,16 @@ def test_the_manifest_states_what_design_md_names(bundle_path):
         info = manifest.subgraphs[name]
         return {t.name: t.shape for t in info.inputs}, {t.name: t.shape for t in info.outputs}
 
-    packed = (1, 192, h, w // 2)
-    assert shapes("g_a_h_a") == ({"x": (1, 3, 128, 192)}, {"y": (1, 320, h, w), "z": (1, 192, 2, 3)})
-    latents = {"latent_means": (1, 320, h, w), "latent_scales": (1, 320, h, w)}
-    assert shapes("h_s") == ({"z_hat": (1, 192, 2, 3)}, latents)
+    packed = (1, 8, h, w // 2)
+    assert shapes("g_a_h_a") == ({"x": (1, 3, 128, 192)}, {"y": (1, 24, h, w), "z": (1, 16, 2, 3)})
+    latents = {"latent_means": (1, 24, h, w), "latent_scales": (1, 24, h, w)}
+    assert shapes("h_s") == ({"z_hat": (1, 16, 2, 3)}, latents)
     assert shapes("context_4_anchor") == (
-        latents | {"y_hat_0": (1, 16, h, w), "y_hat_3": (1, 64, h, w)},
-        {"means": packed, "scales": packed, "support": (1, 640, h, w // 2)},
+        latents | {"y_hat_0": (1, 4, h, w), "y_hat_3": (1, 4, h, w)},
+        {"means": packed, "scales": packed, "support": (1, 48, h, w // 2)},
     )
     assert shapes("context_4_nonanchor") == (
-        {"y_hat_anchor": packed, "support": (1, 640, h, w // 2)},
+        {"y_hat_anchor": packed, "support": (1, 48, h, w // 2)},
         {"means": packed, "scales": packed},
     )
 
@@ -79,9 +79,9 @@ def test_each_position_goes_through_a_parameter_net_once(bundle_path):
             if node.op_type == "Conv" and list(weights[node.input[1]][2:]) == [1, 1]:
                 rows, columns = (d.dim_value for d in sizes[node.output[0]][2:])
                 found.append((tuple(weights[node.input[1]][:2]), rows * columns))
-    last = [((512, 640), positions // 2), ((384, 512), positions // 2)]
-    assert layers["anchor"] == [((640, 1024), positions), *last]
-    assert layers["nonanchor"] == [((640, 384), positions // 2), *last]
+    last = [((512, 48), positions // 2), ((16, 512), positions // 2)]
+    assert layers["anchor"] == [((48, 64), positions), *last]
+    assert layers["nonanchor"] == [((48, 16), positions // 2), *last]
 
 
 @pytest.mark.parametrize("opset", [11, 20])
@@ -205,8 +205,8 @@ def test_the_manifest_names_the_checkpoint_that_was_deployed(bundle_path, deploy
     assert deployment.checkpoint is float_deployment.checkpoint is checkpoint
 
 
-def test_stored_tables_that_cannot_code_are_not_exported():
-    broken = load_checkpoint(default_checkpoint())
+def test_stored_tables_that_cannot_code_are_not_exported(checkpoint):
+    broken = load_checkpoint(checkpoint.path)
     broken.model.gaussian_conditional._quantized_cdf.zero_()
     with pytest.raises(ExportError, match="cannot code: entropy tables: row 0 of y is no distribution"):
         deploy_float(broken)

@@ -1,18 +1,17 @@
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from elic_export.config import (
     DEPLOY_CONFIGS,
     ExportConfig,
-    RewriteName,
     bundle_name,
     read_config,
     read_thresholds,
     with_shape,
 )
 from elic_export.errors import ConfigError
+from elic_export.passes.rewrites import REWRITES
 from elic_runtime.shapes import Extent
 
 GOOD = "form: static\nshape:\n  height: 128\n  width: 192\n"
@@ -162,5 +161,5 @@ def test_the_configs_in_the_documentation_are_valid(tmp_path):
         read_config(tmp_path / "c.yaml", re.match(r"form: (\S+)", example)[1])
     for name in ExportConfig.model_fields:
         assert f"{name}:" in text, name
-    for name in get_args(RewriteName):
+    for name in REWRITES:
         assert f"| `{name}` |" in text

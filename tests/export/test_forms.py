@@ -7,6 +7,7 @@ import onnx
 import pytest
 from elic_export.bundle import export_bundle
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.exact.deployment import deploy_float
 from elic_export.parity.measure import measure
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
@@ -38,7 +39,7 @@ def open_path(checkpoint, deployment, dynamic_config, tmp_path_factory):
 def test_a_fixed_batch_codes_groups_of_tiles(batched_path, dynamic_path, cat):
     """Tile by tile the same symbols as a bundle of one at a time, whatever lies beside it; the last group is filled."""
     manifest = Bundle(batched_path).manifest
-    assert manifest.subgraphs["context_2_nonanchor"].inputs[0].shape == (3, 32, 4, 4)
+    assert manifest.subgraphs["context_2_nonanchor"].inputs[0].shape == (3, 4, 4, 4)
     codec, single = Codec.load(batched_path), Codec.load(dynamic_path)
     image = cat[:120, :380]  # 2 x 3 tiles
     data = codec.compress(image)
@@ -108,7 +109,9 @@ def weights(path, name):
     return {t.data_type for t in graph.initializer if t.dims and len(t.dims) == 4}, graph
 
 
-def test_mixed_precision_keeps_symbols_exact(checkpoint, deployment, config, codec, cat, tmp_path):
+@pytest.mark.slow
+def test_mixed_precision_keeps_symbols_exact(trained_deployment, config, trained_codec, cat, tmp_path):
+    deployment, codec = trained_deployment, trained_codec
     mixed = config.model_copy(update={"precision": "mixed"})
     manifest = export_bundle(deployment, mixed, tmp_path / "bundle")
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
@@ -132,7 +135,9 @@ def test_mixed_precision_keeps_symbols_exact(checkpoint, deployment, config, cod
     assert image.half_psnr_db == pytest.approx(image.file_psnr_db, abs=0.1)
 
 
-def test_fp16_inputs_and_outputs(checkpoint, deployment, config, codec, cat, tmp_path):
+@pytest.mark.slow
+def test_fp16_inputs_and_outputs(trained_deployment, config, trained_codec, cat, tmp_path):
+    deployment, codec = trained_deployment, trained_codec
     mixed = config.model_copy(update={"precision": "mixed", "tensors": "fp16"})
     manifest = export_bundle(deployment, mixed, tmp_path / "bundle")
     assert {t.dtype for t in manifest.subgraphs["g_s"].inputs + manifest.subgraphs["g_s"].outputs} == {"float16"}
@@ -143,7 +148,9 @@ def test_fp16_inputs_and_outputs(checkpoint, deployment, config, codec, cat, tmp
     codec.decompress(Codec.load(tmp_path / "bundle").compress(cat[:120, :180]))
 
 
-def test_everything_in_fp16(checkpoint, float_deployment, config, cat, tmp_path):
+@pytest.mark.slow
+def test_everything_in_fp16(trained_checkpoint, config, cat, tmp_path):
+    float_deployment = deploy_float(trained_checkpoint)
     half = config.model_copy(update={"precision": "fp16", "arithmetic": "float"})
     manifest = export_bundle(float_deployment, half, tmp_path / "bundle")
     for name in manifest.subgraphs:

@@ -28,33 +28,36 @@ def edit(path, before, after):
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A small export, and its config."""
+def exported(checkpoint, tmp_path_factory):
+    """A folder with a small export, and the arguments that made it."""
     folder = tmp_path_factory.mktemp("sources")
     (folder / "c.yaml").write_text(TINY)
-    assert not export("no-entropy", "--config", folder / "c.yaml", "--out", folder / "bundle")["up_to_date"]
+    folder.joinpath("arguments.json").write_text(json.dumps([*arguments_of(folder, checkpoint.path)]))
+    assert not export(*arguments(folder))["up_to_date"]
     return folder
 
 
-def test_nothing_changed(exported, monkeypatch):
+def test_nothing_changed(exported, checkpoint):
     before = (exported / "bundle/manifest.json").stat()
-    assert export("no-entropy", "--config", exported / "c.yaml", "--out", exported / "bundle")["up_to_date"]
+    given = ("--config", exported / "c.yaml", "--out", exported / "bundle", "--checkpoint", checkpoint.path)
+    assert export("no-entropy", *given)["up_to_date"]
     assert (exported / "bundle/manifest.json").stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_the_answer_needs_no_pytorch(exported):
+def test_the_answer_needs_no_pytorch(exported, checkpoint):
     code = (
         "import sys; from elic_export.cli import main; sys.argv[0] = 'elic-export'\n"
         "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules"
     )
     command = ["no-entropy", "--config", str(exported / "c.yaml"), "--out", str(exported / "bundle")]
+    command += ["--checkpoint", str(checkpoint.path)]
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "up to date" in done.stdout
 
 
-def test_a_changed_or_missing_file_is_exported_again(exported, tmp_path):
+def test_a_changed_or_missing_file_is_exported_again(exported, checkpoint, tmp_path):
     sources = json.loads((exported / "bundle/manifest.json").read_text())["sources"]
     assert up_to_date(exported / "bundle", sources)
     assert not up_to_date(exported / "bundle", "0" * 64)
@@ -73,6 +76,7 @@ def test_a_changed_or_missing_file_is_exported_again(exported, tmp_path):
         shutil.rmtree(copied)
     (exported / "bundle/targets/README.md").write_text("edited")
     run = ("no-entropy", "--config", exported / "c.yaml", "--out", exported / "bundle")
+    run += ("--checkpoint", checkpoint.path)
     assert not export(*run)["up_to_date"]
     assert export(*run)["up_to_date"]
     assert not export(*run, "--force")["up_to_date"]

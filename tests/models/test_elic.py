@@ -13,7 +13,7 @@ def x(cat):
 
 
 @pytest.fixture(scope="module")
-def compressai_model(checkpoint):
+def compressai_model(trained_checkpoint):
     """CompressAI's own class with the embedded weights: another implementation of the same wiring."""
     names = [
         (r"^(h_a|h_s|entropy_bottleneck)\.", r"latent_codec.hyper.\1."),
@@ -28,7 +28,7 @@ def compressai_model(checkpoint):
         return key
 
     model = Elic2022Chandelier().eval()
-    weights = {rename(name): value for name, value in checkpoint.model.named_parameters()}
+    weights = {rename(name): value for name, value in trained_checkpoint.model.named_parameters()}
     assert weights.keys() == {name for name, _ in model.named_parameters()}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -37,8 +37,8 @@ def compressai_model(checkpoint):
 
 
 @torch.inference_mode()
-def test_forward_equals_compressais_implementation(checkpoint, compressai_model, x):
-    ours, theirs = checkpoint.model(x), compressai_model(x)
+def test_forward_equals_compressais_implementation(trained_checkpoint, compressai_model, x):
+    ours, theirs = trained_checkpoint.model(x), compressai_model(x)
     assert torch.allclose(ours["x_hat"], theirs["x_hat"], atol=2e-6)
     for name in ("y", "z"):
         bits = [-out["likelihoods"][name].log2().sum() for out in (ours, theirs)]
@@ -46,8 +46,8 @@ def test_forward_equals_compressais_implementation(checkpoint, compressai_model,
 
 
 @torch.inference_mode()
-def test_streams_decode_to_what_forward_gives(checkpoint, x):
-    model = checkpoint.model
+def test_streams_decode_to_what_forward_gives(trained_checkpoint, x):
+    model = trained_checkpoint.model
     forward = model(x)
     coded = model.compress(x)
     decoded = model.decompress(coded["strings"], coded["shape"])

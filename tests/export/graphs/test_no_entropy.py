@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from elic_export.bundle import export_bundle
 from elic_export.cli import app as export_app
 from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.exact.deployment import deploy_float
 from elic_export.parity.measure import measure
 from elic_export.parity.report import Report
 from elic_export.passes.cut import rename_tensors
@@ -27,6 +30,7 @@ from elic_runtime.manifest_file import seal
 from elic_runtime.metrics import bits
 from elic_runtime.pixels import to_input
 from elic_runtime.runners import load_runner, onnxruntime_factory
+from elic_runtime.shapes import Extent
 from typer.testing import CliRunner
 
 LIMITS = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "float")
@@ -56,7 +60,11 @@ def pytorch(model, image):
     return 10 * np.log10(255**2 / mse), size / image[..., 0].size
 
 
-def test_picture_and_rate_are_pytorchs(checkpoint, no_entropy_path, cat, tmp_path):
+@pytest.mark.slow
+def test_picture_and_rate_are_pytorchs(trained_checkpoint, cat, tmp_path):
+    checkpoint, no_entropy_path = trained_checkpoint, tmp_path / "bundle"
+    config = ExportConfig(form="no-entropy", shape=Extent.one(256, 320), arithmetic="float")
+    export_bundle(deploy_float(trained_checkpoint), config, no_entropy_path)
     image = cat[40:296, 80:400]
     write_image(tmp_path / "cat.png", image)
     (result,) = evaluate(Bundle(no_entropy_path), [tmp_path / "cat.png"])
@@ -100,7 +108,7 @@ def test_likelihoods_in_another_place_fail(checkpoint, float_deployment, no_entr
     assert [f.question for f in report.findings if not f.passed] == ["rate: correlation off 1"]
 
 
-def test_a_nan_makes_no_report_that_cannot_be_read(no_entropy_path, photos_of_cats, tmp_path):
+def test_a_nan_makes_no_report_that_cannot_be_read(checkpoint, no_entropy_path, photos_of_cats, tmp_path):
     """Likelihoods that are none: the verdicts fail, on the terminal, in the page, and in JSON that is JSON."""
     copied = shutil.copytree(no_entropy_path, tmp_path / "spoiled")
     graph = onnx.load(copied / "no_entropy.onnx")
@@ -112,7 +120,14 @@ def test_a_nan_makes_no_report_that_cannot_be_read(no_entropy_path, photos_of_ca
     manifest = json.loads((copied / "manifest.json").read_text())
     manifest["subgraphs"]["no_entropy"]["sha256"] = sha256_file(copied / "no_entropy.onnx")
     (copied / "manifest.json").write_text(json.dumps(seal(manifest)))
-    command = ["parity", str(copied), "--images", str(photos_of_cats / "whole.png")]
+    command = [
+        "parity",
+        str(copied),
+        "--images",
+        str(photos_of_cats / "whole.png"),
+        "--checkpoint",
+        str(checkpoint.path),
+    ]
     run = CliRunner().invoke(export_app, [*command, "--json"])
     assert run.exit_code == 1, run.output
     texts = run.stdout, (copied / "parity.json").read_text()
@@ -210,10 +225,10 @@ def test_bad_input_to_eval(no_entropy_path, tmp_path):
     for arguments, message in [
         (["--images", str(tmp_path / "no.png")], "no.png"),
         (["--images", str(Path(__file__))], "no image"),
-        (["--images", str(tmp_path), "--padding", "left"], "--padding left: it is one of bottom-right, centre"),
     ]:
-        run = CliRunner().invoke(app, ["eval", "--bundle", str(no_entropy_path), *arguments])
-        assert run.exit_code == 2
+        command = [sys.executable, "-m", "elic_runtime", "eval", "--bundle", str(no_entropy_path), *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 2
         assert message in run.stderr
         assert run.stderr.count("\n") == 1
 
@@ -221,3 +236,13 @@ def test_bad_input_to_eval(no_entropy_path, tmp_path):
 def test_it_is_no_codec(no_entropy_path):
     with pytest.raises(BundleError, match="this no-entropy bundle was exported without h_s"):
         Codec.load(no_entropy_path)
+
+
+def test_an_unknown_padding_is_one_line(no_entropy_path, tmp_path):
+    command = ["eval", "--bundle", no_entropy_path, "--images", tmp_path, "--padding", "left"]
+    done = subprocess.run(
+        [sys.executable, "-m", "elic_runtime", *map(str, command)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "'left' is not one of 'bottom-right', 'centre'" in done.stderr
+    assert done.stderr.count("\n") == 1

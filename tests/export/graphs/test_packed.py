@@ -25,7 +25,7 @@ def test_packed_contexts_equal_the_reference(contexts, k, parity):
     def random(channels):
         return torch.randn(1, channels, H, W, generator=generator, dtype=torch.float64)
 
-    latents = random(320), random(320)
+    latents = random(24), random(24)
     slices = [random(c.channels) for c in contexts]
     full = context.support(*latents, slices)
 
