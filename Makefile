@@ -17,7 +17,7 @@ CALIBRATION ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench clean
+.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs clean
 
 help:
 	@echo "make demo               set up, export, round-trip a photograph, print the proof"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench              time the runtime and PyTorch side by side"
 	@echo "make lint, test         what to run before a commit"
 	@echo "make test-all           every test, as CI runs them"
+	@echo "make docs               these pages and the Python API as a site, to build/docs"
 	@echo "make clean              remove build/"
 	@echo "CONFIG=... and OUT=... export something else: see deploy_configs/"
 	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
@@ -89,7 +90,10 @@ test: $(READY)
 	$(BIN)/pytest -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --cov
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/docs
 
 clean:
 	rm -rf build

@@ -1,6 +1,11 @@
-"""The edge install: the wheel alone, in an environment without PyTorch, runs a bundle."""
+"""The wheel, really installed: alone, with its extras, on numpy 2, and with the lowest versions that it declares.
+
+Each environment is one that pip makes of the wheel and of versions that `constraints.txt` or `pyproject.toml` states.
+"""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -11,17 +16,60 @@ import pytest
 from elic_export.cli import DEFAULT_CONFIGS
 from elic_runtime.files import write_bytes
 from elic_runtime.images import read_image, write_image
+from elic_runtime.manifest import TARGETS_NAME
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+if sys.version_info < (3, 11):
+    import tomli as tomllib
+else:
+    import tomllib
 
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.slow
 MAX_WHEEL_BYTES = 1_000_000
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 def run(*command, **options):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **options)
+    done = attempt(*command, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def attempt(*command, **options):
+    command = [str(part) for part in command]
+    environment = {"env": ENVIRONMENT} | options
+    return subprocess.run(command, capture_output=True, text=True, check=False, **environment)
+
+
+def install(folder, *requirements, constraints):
+    """The bin folder of a new environment with these requirements."""
+    venv.create(folder / "venv", with_pip=True)
+    (folder / "constraints.txt").write_text("\n".join(constraints))
+    given = ("--quiet", "--constraint", folder / "constraints.txt")
+    run(folder / "venv/bin/pip", "install", *given, *requirements)
+    return folder / "venv/bin"
+
+
+def pinned_versions(*but):
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if re.split(r"[=<> ;]", line)[0] not in but]
+
+
+def declared():
+    """The library's own requirements, those of this Python."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = map(Requirement, project["dependencies"])
+    return [each for each in found if each.marker is None or each.marker.evaluate()]
+
+
+def lowest_versions():
+    """Each of them with its lowest version."""
+    for requirement in declared():
+        (floor,) = (s.version for s in requirement.specifier if s.operator == ">=")
+        yield requirement.name, Version(floor)
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +82,36 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def edge(wheel, tmp_path_factory):
-    """The bin folder of an environment with a plain install."""
-    folder = tmp_path_factory.mktemp("edge") / "venv"
-    venv.create(folder, with_pip=True)
-    constraints = ROOT / "constraints.txt"
-    run(folder / "bin/pip", "install", "--quiet", "--constraint", constraints, wheel)
-    return folder / "bin"
+    """The library with its command line."""
+    return install(tmp_path_factory.mktemp("edge"), f"{wheel}[cli]", constraints=pinned_versions())
+
+
+@pytest.fixture(scope="module")
+def plain(wheel, tmp_path_factory):
+    """The library alone, on numpy 2, which the exporter cannot have."""
+    constraints = [*pinned_versions("numpy"), "numpy>=2"]
+    return install(tmp_path_factory.mktemp("plain"), wheel, constraints=constraints)
+
+
+@pytest.fixture(scope="module")
+def lowest(wheel, tmp_path_factory):
+    """The library alone, with the lowest versions of what it declares."""
+    constraints = [f"{name}=={floor}" for name, floor in lowest_versions()]
+    return install(tmp_path_factory.mktemp("lowest"), wheel, constraints=constraints)
+
+
+@pytest.fixture(scope="module")
+def engines(wheel, tmp_path_factory):
+    """The library with the engines that run here."""
+    constraints = pinned_versions()
+    return install(tmp_path_factory.mktemp("engines"), f"{wheel}[openvino,iree]", constraints=constraints)
+
+
+@pytest.fixture(scope="module")
+def photograph(cat, tmp_path_factory):
+    path = tmp_path_factory.mktemp("photograph") / "cat.png"
+    write_image(path, cat[:140, :200])
+    return path
 
 
 def test_the_wheel_holds_code_only(wheel):
@@ -56,36 +128,77 @@ def test_the_wheel_holds_code_only(wheel):
     assert "tests/" not in names
 
 
-def test_a_bundle_runs_without_pytorch(edge, codec, bundle_path, cat, tmp_path):
+def test_a_bundle_runs_without_pytorch(edge, codec, bundle_path, cat, photograph, tmp_path):
     """Files cross between the two environments; the pictures are the same."""
     missing = "import importlib.util as u; print([m for m in ('torch', 'onnx', 'compressai') if u.find_spec(m)])"
     assert run(edge / "python", "-c", missing).strip() == "[]"
-
-    write_image(tmp_path / "cat.png", cat[:140, :200])
+    a, b, bundle = tmp_path / "a.elic", tmp_path / "b.elic", ("--bundle", bundle_path)
     for coder in ("constriction", "compressai"):
-        run(
-            edge / "elic",
-            "compress",
-            tmp_path / "cat.png",
-            tmp_path / "a.elic",
-            "--bundle",
-            bundle_path,
-            "--coder",
-            coder,
-        )
-        run(edge / "elic", "decompress", tmp_path / "a.elic", tmp_path / "a.png", "--bundle", bundle_path)
-        assert (read_image(tmp_path / "a.png") == codec.decompress((tmp_path / "a.elic").read_bytes())).all()
-    write_bytes(tmp_path / "b.elic", codec.compress(cat[:140, :200]))
-    run(edge / "elic", "decompress", tmp_path / "b.elic", tmp_path / "b.png", "--bundle", bundle_path)
+        run(edge / "elic", "compress", photograph, a, *bundle, "--coder", coder)
+        run(edge / "elic", "decompress", a, tmp_path / "a.png", *bundle)
+        assert (read_image(tmp_path / "a.png") == codec.decompress(a.read_bytes())).all()
+    write_bytes(b, codec.compress(cat[:140, :200]))
+    run(edge / "elic", "decompress", b, tmp_path / "b.png", *bundle)
     assert np.array_equal(read_image(tmp_path / "b.png"), read_image(tmp_path / "a.png"))
 
 
-def test_what_a_plain_install_lacks_is_said(edge, tmp_path):
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [edge / "elic-export", "static"], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
-    )
+def versions_in(environment):
+    """The versions that an environment has of what the library requires, by name."""
+    names = [requirement.name for requirement in declared()]
+    code = f"from importlib.metadata import version\nfor name in {names}: print(version(name))"
+    return dict(zip(names, map(Version, run(environment / "python", "-c", code).split()), strict=True))
+
+
+@pytest.mark.parametrize("which", ["plain", "lowest"])
+def test_the_library_alone_decodes_what_it_coded(which, request, codec, bundle_path, photograph, tmp_path):
+    environment = request.getfixturevalue(which)
+    versions = versions_in(environment)
+    if which == "lowest":
+        assert versions == dict(lowest_versions())
+    else:
+        assert versions["numpy"].major == 2
+    given = (bundle_path, photograph, tmp_path)
+    assert "bpp" in run(environment / "python", "-W", "error", ROOT / "examples/round_trip.py", *given)
+    # Another ONNX Runtime: g_s may round a pixel to the other side.
+    here = codec.decompress((tmp_path / "photo.elic").read_bytes())
+    assert np.abs(here.astype(int) - read_image(tmp_path / "photo.png")).max() <= 1
+
+
+def test_a_plain_install_says_what_its_command_lacks(plain, tmp_path):
+    done = attempt(plain / "elic", "--help", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "elic-deploy[cli]" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_an_install_without_the_exporter_lacks_is_said(edge, tmp_path):
+    done = attempt(edge / "elic-export", "static", cwd=tmp_path)
     assert done.returncode == 2
     assert "elic-deploy[export]" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_openvino_decodes_a_file(engines, codec, bundle_path, photograph, tmp_path):
+    """Its converter runs too; the decoder proves every symbol by the file's checksums."""
+    bundle = shutil.copytree(bundle_path, tmp_path / "bundle")
+    run(engines / "python", bundle / TARGETS_NAME / "openvino/convert.py")
+    made = {path.stem for path in (bundle / TARGETS_NAME / "openvino/ir").glob("*.xml")}
+    assert made == codec.bundle.manifest.subgraphs.keys()
+    check_engine(engines, "openvino", codec, bundle, photograph, tmp_path)
+
+
+def test_iree_decodes_a_file(engines, codec, bundle_path, photograph, tmp_path):
+    """By modules of the bundle's own script."""
+    bundle = shutil.copytree(bundle_path, tmp_path / "bundle")
+    path = {"PATH": f"{engines}:/usr/bin:/bin"}
+    run(bundle / TARGETS_NAME / "iree/build.sh", env=ENVIRONMENT | path)
+    check_engine(engines, "iree", codec, bundle, photograph, tmp_path)
+
+
+def check_engine(engines, name, codec, bundle, photograph, tmp_path):
+    picture = tmp_path / "picture.png"
+    said = run(engines / "python", ROOT / f"examples/{name}_runner.py", bundle, photograph, picture)
+    assert re.search(r"\d+ bytes, decoded by (OpenVINO|IREE) \d", said)
+    here = codec.decompress(codec.compress(read_image(photograph)))
+    assert np.abs(here.astype(int) - read_image(picture)).max() <= 1

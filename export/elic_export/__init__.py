@@ -1,16 +1,19 @@
-"""ELIC from PyTorch to ONNX bundles, and the proof that they are still the model.
+"""Export ELIC from PyTorch to bundles of ONNX graphs, and measure their parity with PyTorch.
 
-PyTorch is imported with the first call that needs it. The call that holds a bundle against PyTorch is
-`measure_parity`, not `parity`: that is the name of the package behind it.
+PyTorch is imported by the first call that needs it. The call that compares a bundle with PyTorch is `measure_parity`,
+since `parity` is the name of the package that implements it.
 """
 
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from elic_export.api import Progress, export, measure_parity
-from elic_export.config import ExportConfig, Thresholds, read_config
+from elic_runtime import __version__
+
 from elic_export.errors import ConfigError, ExportError, InexactError, OperatorError
 
-__version__ = version("elic-deploy")
+if TYPE_CHECKING:
+    from elic_export.api import Progress, export, measure_parity
+    from elic_export.config import ExportConfig, Thresholds, read_config
 
 __all__ = [
     "ConfigError",
@@ -25,3 +28,19 @@ __all__ = [
     "measure_parity",
     "read_config",
 ]
+
+_LAZY = {
+    "ExportConfig": "config",
+    "Progress": "api",
+    "Thresholds": "config",
+    "export": "api",
+    "measure_parity": "api",
+    "read_config": "config",
+}
+"""The modules of the names that need packages which the extra `export` installs."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'elic_export' has no attribute {name!r}")
+    return getattr(import_module(f"elic_export.{_LAZY[name]}"), name)

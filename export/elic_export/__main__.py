@@ -1,6 +1,6 @@
-"""`python -m elic_export` is `elic-export`."""
+"""Makes `python -m elic_export` the same as the command `elic-export`."""
 
-from elic_export.cli import main
+from elic_export.entry import main
 
 if __name__ == "__main__":
     main()

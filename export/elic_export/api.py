@@ -1,6 +1,6 @@
-"""The library's two calls: a checkpoint to a bundle, and a bundle held against its checkpoint.
+"""The Python API: export a checkpoint as a bundle, and compare a bundle with its checkpoint.
 
-The `elic-export` command is a thin layer over them.
+The `elic-export` command is a thin layer over these calls.
 """
 
 import logging
@@ -30,10 +30,24 @@ logger = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
-    """Wraps what a long call goes through, to show how far it is."""
+    """Shows the progress of a long call by wrapping the items that the call iterates over."""
 
     def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
-        """The same items; `what` names them: calibrate, export or parity."""
+        """Wrap items.
+
+        Parameters
+        ----------
+        items : sequence
+            Crops, subgraphs or photographs.
+        what : {"calibrate", "export", "parity"}
+            What is done with them.
+
+        Returns
+        -------
+        iterable
+            The same items in the same order.
+
+        """
         ...
 
 
@@ -43,7 +57,16 @@ def _silent(items: Sequence[T], _what: str, /) -> Iterable[T]:
 
 @dataclass(frozen=True)
 class Exported:
-    """A bundle, and whether it was there already, made from the very same sources."""
+    """The result of an export.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle in the folder.
+    reused : bool
+        Whether it was there already, made from the same sources.
+
+    """
 
     bundle: Bundle
     reused: bool
@@ -62,36 +85,41 @@ def export(
 ) -> Bundle:
     """Export a checkpoint as a bundle.
 
-    An earlier bundle in the folder is replaced once the new one is whole. One that was made from the very same
-    checkpoint, config, calibration, program and libraries stays.
+    An earlier bundle in the folder is replaced once the new one is complete. It is kept if it was made from the same
+    checkpoint, config, calibration, program and libraries.
 
     Parameters
     ----------
     config : ExportConfig, str or PathLike
-        What to export, or its YAML file.
+        What to export, or the YAML file that says it.
     checkpoint : str or PathLike, optional
-        A trained ELIC; None stands for the one that a checkout of the project carries.
+        File of a trained ELIC. The default is the checkpoint that a checkout of the project contains.
     out : str or PathLike
         Folder of the bundle.
     calibration : str or PathLike, optional
-        For exact arithmetic: a folder of photographs, or another bundle's `calibration.npz`. None stands for the
-        photographs that a checkout of the project carries.
+        For exact arithmetic: a photograph, a folder of them, or the `calibration.npz` of another bundle. The default
+        is the photographs that a checkout of the project contains.
     key : str, optional
-        Which of a checkpoint's networks to read, such as `params_ema`.
+        Which network to read from a checkpoint that holds several, such as `params_ema`.
     variant : str, optional
-        Which ELIC the checkpoint must be; None tells it from the tensors.
+        Which ELIC the checkpoint must be. The default is to recognize it by its tensors.
     force : bool
         Export even if nothing has changed.
     progress : Progress, optional
-        Wraps what is gone through.
+        Shows progress.
+
+    Returns
+    -------
+    Bundle
+        The bundle in the folder.
 
     Raises
     ------
     ExportError
-        For a config, checkpoint or calibration that is not valid, a graph that the config does not allow, or a
-        folder that cannot be replaced.
+        If the config, checkpoint or calibration is not valid, if the config does not allow a graph, or if the folder
+        cannot be replaced.
     ImageError
-        For a photograph that cannot be read.
+        If a photograph cannot be read.
 
     Examples
     --------
@@ -123,7 +151,19 @@ def export_or_reuse(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
-    """`export`, which also says whether there was anything to do."""
+    """Export a checkpoint as `export` does, and say whether there was anything to do.
+
+    Parameters
+    ----------
+    config, checkpoint, out, calibration, key, variant, force, progress
+        See `export`.
+
+    Returns
+    -------
+    Exported
+        The bundle, and whether it was there already.
+
+    """
     show, folder = progress or _silent, Path(out)
     chosen = config if isinstance(config, ExportConfig) else read_config(Path(config))
     path = checkpoint_path(checkpoint)
@@ -152,32 +192,37 @@ def measure_parity(
     thresholds: Thresholds | AnyPath | None = None,
     progress: Progress | None = None,
 ) -> "Report":
-    """Hold a bundle against the checkpoint that it was exported from: graphs, passes, streams and pictures.
+    """Compare a bundle with the checkpoint that it was exported from: graphs, passes, streams and pictures.
 
     Parameters
     ----------
     bundle : Bundle, str or PathLike
         An exported bundle, or its folder.
     images : str, PathLike or a sequence of them
-        Photographs, or a folder of them.
+        Photographs, or folders of them.
     checkpoint, key, variant
-        As `export` was given them.
+        What `export` was given.
     thresholds : Thresholds, str or PathLike, optional
-        What is accepted, or the YAML file that says it; None stands for the project's own.
+        The largest accepted errors, or the YAML file that holds them. The default is the file that a checkout of the
+        project contains.
     progress : Progress, optional
-        Wraps the photographs.
+        Shows progress.
 
     Returns
     -------
     Report
-        `report.passed` is the verdict, `report.findings` are the questions.
+        What was measured. `report.passed` is the verdict, and `report.findings` has the verdict on each question.
 
     Raises
     ------
     ExportError
-        For another checkpoint than the bundle's.
-    ImageError, BundleError, ConformanceError, DesyncError
-        For images and bundles that cannot be read, or files that do not decode where they were written.
+        If the checkpoint is not the one that the bundle was exported from.
+    ImageError, BundleError
+        If a photograph or the bundle cannot be read.
+    ConformanceError
+        If ONNX Runtime does not compute the bundle's exact subgraphs exactly on this machine.
+    DesyncError
+        If a file does not decode to the symbols that were encoded.
 
     Examples
     --------
@@ -208,7 +253,19 @@ def measure_parity(
 
 
 def checkpoint_path(path: AnyPath | None) -> Path:
-    """A checkpoint's file, or for None the embedded one's. Raises ExportError where there is none."""
+    """Return the path of a checkpoint.
+
+    Parameters
+    ----------
+    path : str or PathLike, optional
+        File of a trained ELIC. The default is the checkpoint that a checkout of the project contains.
+
+    Raises
+    ------
+    ExportError
+        If no path is given and this is not a checkout.
+
+    """
     from elic_models import CheckpointError, default_checkpoint
 
     try:
@@ -218,7 +275,7 @@ def checkpoint_path(path: AnyPath | None) -> Path:
 
 
 def _load_checkpoint(path: Path, key: str | None, variant: str | None) -> "Checkpoint":
-    # PyTorch takes seconds to import: what is wrong with a config is said without it.
+    # Imported late, since PyTorch takes seconds to import: errors in a config are reported before.
     from elic_models import CheckpointError, load_checkpoint
 
     try:
@@ -239,7 +296,7 @@ def _calibration_path(arithmetic: str, calibration: AnyPath | None) -> Path | No
 
 
 def _deploy(checkpoint: "Checkpoint", photographs: Path | None, show: Progress) -> "Deployment":
-    """The checkpoint in float arithmetic, or in exact one where there are photographs to calibrate it on."""
+    """Prepare a checkpoint for export, in exact arithmetic if there are photographs to calibrate it on."""
     from elic_export.exact.calibration import obtain_calibration
     from elic_export.exact.deployment import deploy_exact, deploy_float
 

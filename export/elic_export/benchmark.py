@@ -1,8 +1,8 @@
-"""PyTorch and the bundle side by side: time in turns, peak memory apart.
+"""Time the bundle against PyTorch: seconds in turns, and the peak memory of each.
 
-Each side is a process of its own, so that neither's threads nor memory are the
-other's; they take turns, so that a busy machine slows both. Nothing of either side is
-imported at the top: a process holds its own side only.
+Each side runs in a worker process of its own, so that neither uses the other's threads or memory. The sides take
+turns, so that a busy machine slows both. Nothing of either side is imported at the top of this module: a worker
+imports its own side only.
 """
 
 import multiprocessing
@@ -10,8 +10,10 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,18 @@ from elic_export.memory import peak_mb
 STAGES = ("compress", "decompress")
 
 Timing = dict[str, float]
+"""Seconds of each stage of one run, and the worker's peak memory in MiB."""
+
 Pixels = NDArray[np.uint8]
+"""A photograph, uint8 [H, W, 3]."""
+
 Result = dict[str, Any]
+
 Side = Callable[[Path, Pixels, int], Callable[[], Timing]]
+"""Loads a bundle or a checkpoint, and returns what times one run over a photograph with that many threads."""
+
+_worker: dict[str, Callable[[], Timing]] = {}
+"""What this process times, under the key `run`; empty in the parent process."""
 
 
 def run_benchmark(
@@ -42,15 +53,40 @@ def run_benchmark(
     key: str | None = None,
     variant: str | None = None,
 ) -> Result:
-    """Time both sides, and another bundle if one is given, on one photograph.
+    """Time PyTorch and a bundle on one photograph.
 
-    key, variant: what of the checkpoint is read, as `load_checkpoint` takes them.
+    Parameters
+    ----------
+    bundle : Path
+        Folder of the bundle.
+    checkpoint : Path
+        File of the checkpoint that the bundle was exported from.
+    image : Path
+        File of the photograph.
+    threads : int
+        Threads that each side computes with.
+    rounds : int
+        Timed runs of each side.
+    against : Path, optional
+        Folder of another bundle of the same checkpoint, which is timed as well.
+    key, variant : str, optional
+        Which network of the checkpoint to read, and which ELIC it must be; see `elic_models.load_checkpoint`.
 
-    Returns seconds (best and median of `rounds`), their ratios, the bundle's milliseconds
-    outside of its subgraphs and in those that decide symbols, and peak memory of each process in MB, None where
-    the system does not say it; with them what ratios depend on: the processor's instruction set, and how each
-    bundle cuts the photograph, whose last tiles it pads.
-    Raises ExportError, ElicError for input that either side refuses.
+    Returns
+    -------
+    dict
+        By stage: best and median seconds of each side, their ratios, and the bundle's milliseconds outside of its
+        subgraphs. By side: peak memory in MiB, None where the operating system does not report it, and milliseconds
+        in the subgraphs that decide symbols. Besides them what the ratios depend on: the processor's instruction
+        set, and the tiles that each bundle cuts the photograph into.
+
+    Raises
+    ------
+    ExportError
+        If a bundle was exported from another checkpoint, or if either side fails.
+    ElicError
+        If the photograph or a bundle cannot be read.
+
     """
     from elic_runtime.bundle import Bundle
     from elic_runtime.files import sha256_file
@@ -65,56 +101,44 @@ def run_benchmark(
     for work, path in sides.values():
         if work is _bundle_side and Bundle(path).manifest.checkpoint.sha256 != digest:
             raise ExportError(f"{path}: exported from another checkpoint: pass it with --checkpoint")
-    context = multiprocessing.get_context("spawn")
-    workers = {}
-    for side, (work, path) in sides.items():
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, work, path, pixels, threads), daemon=True)
-        process.start()
-        workers[side] = process, ours
-    try:
-        for _, pipe in workers.values():
-            _receive(pipe)
-        runs: dict[str, list[Timing]] = {side: [] for side in sides}
-        for _ in range(rounds):
-            for side, (_, pipe) in workers.items():
-                pipe.send("run")
-                runs[side].append(_receive(pipe))
-    finally:
-        for process, _ in workers.values():
-            process.terminate()
+    runs = _time_in_turns(sides, pixels, threads, rounds)
     cuts = {side: _cut(path, pixels) for side, (work, path) in sides.items() if work is _bundle_side}
     return _conditions(image, pixels, threads, rounds, cuts) | _summarize(runs)
 
 
-def _receive(pipe: Connection) -> Timing:
-    try:
-        answer = pipe.recv()
-    except EOFError:
-        raise ExportError("a benchmark process died") from None
-    if isinstance(answer, str):
-        raise ExportError(answer)
-    return answer
+def _time_in_turns(
+    sides: dict[str, tuple[Side, Path]], pixels: Pixels, threads: int, rounds: int
+) -> dict[str, list[Timing]]:
+    """Load all sides at once, then time them one after the other, `rounds` times."""
+    spawn = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        workers = {side: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for side in sides}
+        try:
+            loading = [workers[side].submit(_load, *sides[side], pixels, threads) for side in sides]
+            for loaded in loading:
+                loaded.result()
+            runs: dict[str, list[Timing]] = {side: [] for side in sides}
+            for _ in range(rounds):
+                for side, worker in workers.items():
+                    runs[side].append(worker.submit(_run).result())
+        except BrokenProcessPool:
+            raise ExportError("a benchmark process died") from None
+    return runs
 
 
-def _serve(
-    pipe: Connection,
-    side: Side,
-    path: Path,
-    pixels: Pixels,
-    threads: int,
-) -> None:
-    """A process's loop: load, warm up, then one timing per message."""
+def _load(side: Side, path: Path, pixels: Pixels, threads: int) -> None:
+    """Load a side into this worker process, and run it once to warm up."""
     try:
-        run = side(path, pixels, threads)
-        run()
-    except Exception as error:  # whatever it is, the parent says it
-        pipe.send(str(error) if str(path) in str(error) else f"{path}: {error}")
-        return
-    while True:
-        peak = peak_mb()
-        pipe.send(run() | ({} if peak is None else {"peak_mb": peak}))
-        pipe.recv()
+        _worker["run"] = side(path, pixels, threads)
+        _worker["run"]()
+    except Exception as error:  # whatever it is, also what cannot be pickled: the parent process says it
+        raise ExportError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _run() -> Timing:
+    """Time one run in this worker process."""
+    timing, peak = _worker["run"](), peak_mb()
+    return timing | ({} if peak is None else {"peak_mb": peak})
 
 
 def _pytorch_side(

@@ -1,8 +1,6 @@
 """A bundle: a checkpoint and a config -> a folder that the runtime loads."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +38,7 @@ from elic_export.onnx_file import export_graph, sample_shapes
 from elic_export.passes.exported import Exported, Sample
 from elic_export.passes.operators import operator_counts
 from elic_export.passes.rewrites import added_subgraphs
+from elic_export.replacing import replaced
 from elic_export.targets.write import write_targets
 
 DISTRIBUTION = "elic-deploy"
@@ -72,25 +71,8 @@ def export_bundle(
             f"the config asks for {config.arithmetic} arithmetic, the deployment is in {deployment.arithmetic}: "
             f"make it with deploy_{config.arithmetic}, or write arithmetic: {deployment.arithmetic} in the config"
         )
-    out = out.resolve()
-    if out.is_mount() or out == Path.cwd():
-        raise ExportError(f"{out}: cannot be replaced as a whole: name a folder in it with --out")
-    if out.exists():
-        _check_replaceable(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
-    try:
-        manifest = _fill(deployment, config, partial, progress, sources)
-        partial.chmod(0o755)
-        _replace(out, partial)
-    except OSError as error:
-        raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
+    with replaced(out, _check_replaceable) as folder:
+        return _fill(deployment, config, folder, progress, sources)
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -118,26 +100,6 @@ def _check_replaceable(folder: Path) -> None:
             f"{folder}: is no bundle alone: it holds {others[0]}, which no export wrote: move it away, or choose "
             "another --out"
         )
-
-
-def _replace(out: Path, partial: Path) -> None:
-    """Put the new bundle where the old one was; if that fails, the old one is there again."""
-    if not out.exists():
-        partial.rename(out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".old", dir=out.parent)) / out.name
-    try:
-        out.rename(old)
-        try:
-            partial.rename(out)
-        except OSError:
-            old.rename(out)
-            raise
-    except OSError:
-        if not old.exists():
-            old.parent.rmdir()
-        raise
-    shutil.rmtree(old.parent)
 
 
 def _fill(

@@ -1,4 +1,4 @@
-"""The `elic-export` command: checkpoints to bundles, and bundles held against PyTorch."""
+"""The `elic-export` command: export checkpoints as bundles, and compare bundles with PyTorch."""
 
 import re
 from pathlib import Path
@@ -27,14 +27,14 @@ DEFAULT_CONFIGS: dict["Form", str] = {
     "dynamic": "dynamic-512x512-1280x1280.yaml",
     "no-entropy": "no-entropy-512x512.yaml",
 }
-"""Of `deploy_configs/`."""
+"""Files of `deploy_configs/`, by form."""
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Take a trained ELIC from a PyTorch checkpoint to ONNX graphs, and prove that they are still the model.\n\n"
-    "Exit codes: 0 done, 1 a check failed, 2 bad usage or input.",
+    help="Export a trained ELIC from a PyTorch checkpoint to ONNX graphs, and compare the graphs with PyTorch.\n\n"
+    "Exit codes: 0 for success, 1 if a check fails, 2 for bad usage or input.",
 )
 
 
@@ -44,32 +44,32 @@ def common(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """What the command does whatever is asked of it: its help is the app's."""
+    """Take the options of the command itself; `--help` shows the text of the app instead of this one."""
 
 
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        "--checkpoint", help="Trained ELIC: a file of safetensors or torch.save.", show_default="the embedded one"
+        "--checkpoint", help="Trained ELIC, a file of safetensors or torch.save.", show_default="the embedded one"
     ),
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option("--key", help="Of a checkpoint with several networks: the dict to read, as params_ema or ema.model."),
+    typer.Option("--key", help="Network to read if the checkpoint holds several, such as params_ema or ema.model."),
 ]
 VariantOption = Annotated[
     str | None,
-    typer.Option("--variant", help="Which ELIC the checkpoint must be.", show_default="told from its tensors"),
+    typer.Option("--variant", help="Which ELIC the checkpoint must be.", show_default="recognized by its tensors"),
 ]
 CalibrationOption = Annotated[
     Path | None,
     typer.Option(
         "--calibration",
-        help="Of exact arithmetic: folder of photographs like those to be coded, or another bundle's calibration.npz.",
+        help="For exact arithmetic: folder of photographs like those to be coded, or another bundle's calibration.npz.",
         show_default="deploy_configs/calibration",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 OutOption = Annotated[
@@ -77,18 +77,19 @@ OutOption = Annotated[
     typer.Option(
         "--out",
         help="Folder of the bundle.",
-        show_default="build/, the config's name, and in it what --shape, --checkpoint and --key say",
+        show_default="a folder in build/, named after the config, --shape, --checkpoint and --key",
     ),
 ]
 ShapeOption = Annotated[
-    str | None, typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Instead of the config's; multiples of 64.")
+    str | None,
+    typer.Option("--shape", metavar="HEIGHTxWIDTH", help="Image size that replaces the config's: multiples of 64."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Export even if nothing has changed.")]
 
 
 def _config_option(form: "Form") -> Any:
     default = f"deploy_configs/{DEFAULT_CONFIGS[form]}"
-    return typer.Option("--config", help="What to export.", show_default=default)
+    return typer.Option("--config", help="YAML file that says what to export.", show_default=default)
 
 
 @app.command()
@@ -104,9 +105,9 @@ def static(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export every subgraph for one fixed image shape.
+    """Export every subgraph for one image size.
 
-    An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
+    An earlier bundle in the folder is replaced once the new one is complete, and kept if nothing has changed.
     """
     _export("static", config, checkpoint, key, variant, out, shape, calibration, force, as_json)
 
@@ -123,9 +124,9 @@ def dynamic(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export every subgraph for a range of image shapes.
+    """Export every subgraph for a range of image sizes.
 
-    An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
+    An earlier bundle in the folder is replaced once the new one is complete, and kept if nothing has changed.
     """
     _export("dynamic", config, checkpoint, key, variant, out, None, calibration, force, as_json)
 
@@ -143,9 +144,9 @@ def no_entropy(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export the whole codec as one graph that rounds instead of coding: input to x_hat and likelihoods.
+    """Export the whole codec as one graph, from input to x_hat and likelihoods, that rounds instead of coding.
 
-    An earlier bundle in the folder is replaced once the new one is whole; with nothing changed, it stays.
+    An earlier bundle in the folder is replaced once the new one is complete, and kept if nothing has changed.
     """
     _export("no-entropy", config, checkpoint, key, variant, out, shape, calibration, force, as_json)
 
@@ -153,13 +154,13 @@ def no_entropy(
 @app.command()
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Trained ELIC: a file of torch.save or safetensors.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help=".safetensors file to write.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Trained ELIC, a file of torch.save or safetensors.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     key: KeyOption = None,
     variant: VariantOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert a checkpoint to safetensors: the same tensors, checked to be a whole ELIC."""
+    """Convert a checkpoint to safetensors, after checking that it is a complete ELIC."""
     from elic_models import CheckpointError, convert_checkpoint
 
     try:
@@ -176,19 +177,23 @@ def convert(
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def parity(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
-    images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
+    images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of photographs.")],
     checkpoint: CheckpointOption = None,
     key: KeyOption = None,
     variant: VariantOption = None,
     thresholds: Annotated[
         Path | None,
-        typer.Option("--thresholds", help="What is accepted.", show_default="deploy_configs/thresholds.yaml"),
+        typer.Option(
+            "--thresholds",
+            help="YAML file of the largest accepted errors.",
+            show_default="deploy_configs/thresholds.yaml",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold a bundle against PyTorch: graphs, passes, streams, pictures.
+    """Compare a bundle with PyTorch: graphs, passes, streams and pictures.
 
-    Writes parity.json and parity.html into the bundle. Exit code 1 if a verdict fails.
+    Writes parity.json and parity.html into the bundle. The exit code is 1 if a comparison fails.
     """
     from elic_export.api import measure_parity
     from elic_export.parity.render import print_report, write_report
@@ -216,18 +221,18 @@ def parity(
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def bench(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
-    image: Annotated[Path, typer.Option("--image", help="Photograph; best of the bundle's own size.")],
+    image: Annotated[Path, typer.Option("--image", help="Photograph to code, ideally of the bundle's own size.")],
     checkpoint: CheckpointOption = None,
     key: KeyOption = None,
     variant: VariantOption = None,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads on either side.")] = 2,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each side, taking turns.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads that each side computes with.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each side. The sides take turns.")] = 5,
     against: Annotated[
-        Path | None, typer.Option(help="Another bundle, whose h_s and context subgraphs are timed too.")
+        Path | None, typer.Option(help="Another bundle, to compare the time of h_s and the context subgraphs with.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Time the bundle and the PyTorch reference side by side: compress, decompress, peak memory."""
+    """Time the bundle against PyTorch: compress, decompress and peak memory."""
     from elic_export.api import checkpoint_path
     from elic_export.benchmark import print_benchmark, run_benchmark
 
@@ -239,7 +244,7 @@ def bench(
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command."""
     run_app(app)
 
 

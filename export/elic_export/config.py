@@ -1,4 +1,4 @@
-"""What to export, as data: a YAML file of `deploy_configs/` -> `ExportConfig`."""
+"""Export configs and parity thresholds: YAML files of `deploy_configs/`, read into checked data classes."""
 
 import re
 from pathlib import Path
@@ -15,19 +15,18 @@ from elic_export.passes.rewrites import REWRITES, Rewrite, added_subgraphs
 _INSTALLED = Path(__file__).resolve().parent / "deploy_configs"
 
 DEPLOY_CONFIGS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "deploy_configs"
-"""Of a checkout; an installed wheel has the default configs, thresholds and templates of it."""
+"""The folder in a checkout. An installed wheel contains the default configs and the thresholds only."""
 
 MAX_EXPORT_PIXELS = 1 << 24
-"""Tracing holds features of 192 channels at a quarter of the image: 13 GB at this size."""
+"""Largest image, or batch of images, of an export. Tracing holds features of N channels: 13 GB at this size."""
 
 OPSETS = (11, 20)
-"""First and last opset that the exporter writes."""
-
+"""First and last ONNX opset that an export may have."""
 
 Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 TensorName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_.]*$")]
-"""What every compiler takes as a name."""
+"""A name that every compiler accepts."""
 
 
 class _Section(BaseModel):
@@ -49,24 +48,41 @@ Form = Literal["static", "dynamic", "no-entropy"]
 
 
 class ExportConfig(_Section):
-    """One export.
+    """What to export; docs/export.md has examples.
 
-    form: `static` and `dynamic` split the codec into subgraphs, for one shape or a range of
-        them; `no-entropy` is one end-to-end graph, for either.
-    shape: of x, in pixels, multiples of 64: one, or `min` and `max`.
-    decoder_shape: of the subgraphs that a decoder runs too; like `shape` if left out.
-    batch: how many images at once: a number, or `min` and `max`.
-    opset: of the ONNX graphs, 11 to 20.
-    precision: of weights and activations: fp32; fp16; mixed, fp16 except where symbols are decided.
-    tensors: of the graphs' inputs and outputs, fp32 in any precision unless fp16 is asked for.
-    arithmetic: of h_s and the context subgraphs: `exact` for files that decode everywhere,
-        `float` for the checkpoint's own numbers.
-    likelihoods: whether a no-entropy graph gives them besides x_hat.
-    rewrites: names of `passes/rewrites`, applied in order.
-    split_g_s_after: the node whose output the rewrite `split_g_s` hands from g_s_0 to g_s_1.
-    external_data: weights of each graph in a file of their own.
-    rename: inputs and outputs that are to have other names in the graphs.
-    allowed_operators: those that the target's compiler takes; any if left out.
+    Parameters
+    ----------
+    form : {"static", "dynamic", "no-entropy"}
+        `static` splits the codec into subgraphs for one image size, `dynamic` into subgraphs for a range of sizes.
+        `no-entropy` is one end-to-end graph, for one size or a range.
+    shape : Extent
+        Height and width of the image x in pixels, multiples of 64: one size, or `min` and `max`.
+    decoder_shape : Extent, optional
+        The same for the subgraphs that a decoder runs. The default is `shape`.
+    batch : Batch
+        Number of images that a graph takes: one number, or `min` and `max`.
+    opset : int
+        ONNX opset of the graphs, 11 to 20.
+    precision : {"fp32", "mixed", "fp16"}
+        Precision of weights and activations. `mixed` is fp32 in subgraphs that decide symbols, and fp16 elsewhere.
+    tensors : {"fp32", "fp16"}
+        Precision of the inputs and outputs of subgraphs in fp16.
+    arithmetic : {"exact", "float"}
+        Arithmetic of h_s and the context subgraphs: `exact` for files that decode on every machine, `float` for the
+        checkpoint's own numbers.
+    likelihoods : bool
+        Whether a no-entropy graph has the outputs `y_likelihoods` and `z_likelihoods`.
+    rewrites : tuple of str
+        Names of rewrites, applied in order; see `passes/rewrites`.
+    split_g_s_after : str
+        Name of the node of g_s after which the rewrite `split_g_s` cuts it.
+    external_data : bool
+        Whether the weights of each graph are stored in a file beside it.
+    rename : dict of str to str
+        New names of inputs and outputs, by their own names.
+    allowed_operators : frozenset of str, optional
+        The operators that the target's compiler supports. The default is to allow all that an export can contain.
+
     """
 
     form: Form
@@ -86,9 +102,9 @@ class ExportConfig(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> "ExportConfig":
-        # Checked in the order of the fields: the first problem is the one that is shown.
+        # In the order of the fields, since only the first problem is reported.
         for extent in (self.shape, self.decoder):
-            # Traced at the smallest, which must be held; the largest is the device's affair.
+            # Tracing needs memory for the smallest shape; whether the largest one fits is up to the device.
             if max(extent.max.height * extent.max.width, extent.min.pixels * self.batch.max) > MAX_EXPORT_PIXELS:
                 raise ValueError(
                     f"shape {extent.max}, batch {self.batch}: more than {MAX_EXPORT_PIXELS} pixels, "
@@ -124,12 +140,19 @@ class ExportConfig(_Section):
         return self
 
     def options_of(self, rewrite: Rewrite) -> dict[str, str]:
-        """What the config says for a rewrite, by the names of its options."""
+        """Return the values of a rewrite's options, by name.
+
+        Parameters
+        ----------
+        rewrite : Rewrite
+            The rewrite that reads them.
+
+        """
         return {name: getattr(self, name) for name in rewrite.options}
 
     @property
     def decoder(self) -> Extent:
-        """The shapes of x for which h_s, the context subgraphs and g_s are."""
+        """Sizes of x that h_s, the context subgraphs and g_s are exported for."""
         return self.decoder_shape or self.shape
 
 
@@ -138,42 +161,70 @@ def _covers(outer: Extent, inner: Extent) -> bool:
 
 
 class GraphLimits(_Section):
-    """A limit for subgraphs in fp32, and one for those in fp16: a mixed bundle has both."""
+    """Limits by the precision of a subgraph, since a mixed bundle has subgraphs of both precisions.
+
+    Parameters
+    ----------
+    fp32, fp16 : float
+        The limit of subgraphs in that precision.
+
+    """
 
     fp32: Limit
     fp16: Limit
 
     def of(self, precision: GraphPrecision) -> float:
-        """The limit of one precision."""
+        """Return the limit of one precision.
+
+        Parameters
+        ----------
+        precision : {"fp32", "fp16"}
+            Precision of the subgraph.
+
+        """
         return self.fp32 if precision == "fp32" else self.fp16
 
 
 def _of_either(value: object) -> object:
-    """One number stands for both precisions."""
+    """Take one number as the limit of both precisions."""
     return {"fp32": value, "fp16": value} if isinstance(value, int | float) else value
 
 
 class Thresholds(_Section):
-    """What parity accepts, of one precision and arithmetic. Each value is the largest that passes.
+    """The largest errors that parity accepts, for bundles of one precision and one arithmetic.
 
-    relative_error: max |graph - PyTorch| over the range of PyTorch's output, by the precision that the graph
-        itself has: `fp32`, also of a mixed bundle's subgraphs that decide symbols, and `fp16`; or a number for both.
-    index_fraction, symbol_fraction: share of scale indexes and symbols that differ.
-    size_difference: how much larger the streams may be than PyTorch's, relative.
-    rate_cost, rate_cost_total: how much larger a file may be than one that the checkpoint's
-        own means and scales give by the same thresholds: any image, and all together.
-    scatter_bytes: for files smaller than this, rate_cost, rate_cost_total, half_rate_cost,
-        half_psnr_lost_db and psnr_difference_db are for a file of this size, and inversely larger for a smaller one: a
-        symbol that rounds the other way counts for more there.
-    stream_end_bytes, coding_overhead: how much larger a stream may be than its ideal
-        code length: by what its end costs, and by a share of the length.
-    bits_difference, correlation_lost: of a no-entropy graph's likelihoods, relative: all bits, and
-        symbol by symbol, 1 less the correlation. bits_scatter_bytes: for images that take fewer
-        bytes, these and psnr_difference_db are inversely larger.
-    psnr_difference_db: of the decoded picture; a PSNR beyond that of rounding to 8 bits, 58.9 dB, counts as that.
-    x_hat_steps: max difference of x_hat from the same y_hat, in steps of 1/255.
-    half_rate_cost, half_psnr_lost_db: how much larger a file may be, and how much worse its
-        picture, where activations are rounded to fp16 too.
+    Parameters
+    ----------
+    relative_error : GraphLimits or float
+        Largest error of a subgraph's output, over the range of PyTorch's output. One number is for both precisions.
+    index_fraction, symbol_fraction : float
+        Share of the scale indexes, and of the symbols, that differ from PyTorch's.
+    size_difference : float
+        How much larger the streams of an image are than PyTorch's, as a share of these.
+    rate_cost, rate_cost_total : float
+        How much larger a file is than the one that the checkpoint's own means and scales would give with the same
+        scale thresholds, as a share of that one: for each image, and for all images together.
+    scatter_bytes : float
+        Size of a file below which a single symbol weighs more. For a file of n bytes, fewer than this,
+        `size_difference`, `rate_cost`, `half_rate_cost`, `half_psnr_lost_db` and `psnr_difference_db` are multiplied by
+        scatter_bytes / n, and so is `rate_cost_total`, where n is the size of all files together.
+    stream_end_bytes, coding_overhead : float
+        How much larger a stream is than its ideal code length: the bytes that its end costs, plus a share of the
+        length.
+    bits_difference, correlation_lost : float
+        Error of a no-entropy graph's likelihoods: the difference of the bits of an image, as a share of PyTorch's,
+        and 1 minus the correlation of the bits symbol by symbol.
+    bits_scatter_bytes : float
+        For images of n bytes, fewer than this, `bits_difference`, `correlation_lost` and `psnr_difference_db` of a
+        no-entropy graph are multiplied by bits_scatter_bytes / n.
+    psnr_difference_db : float
+        Difference of the decoded picture's PSNR from PyTorch's. A PSNR above that of rounding to 8 bits, 58.9 dB,
+        counts as 58.9 dB.
+    x_hat_steps : float
+        Largest difference of x_hat from PyTorch's for the same y_hat, in steps of 1/255.
+    half_rate_cost, half_psnr_lost_db : float
+        How much larger a file is, as a share, and how much worse its picture is, if activations are rounded to fp16.
+
     """
 
     relative_error: Annotated[GraphLimits, BeforeValidator(_of_either)]
@@ -195,7 +246,19 @@ class Thresholds(_Section):
 
 
 def default_config(name: str) -> Path:
-    """A file or folder of the checkout's `deploy_configs/`. Raises ConfigError where there is no checkout."""
+    """Return the path of a file or folder in `deploy_configs/`.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there; an installed wheel contains only some of them.
+
+    """
     path = DEPLOY_CONFIGS / name
     if not path.exists():
         raise ConfigError(f"no deploy_configs/{name} here (only a checkout of the project has it): name one")
@@ -205,7 +268,18 @@ def default_config(name: str) -> Path:
 def read_config(path: Path, form: Form | None = None) -> ExportConfig:
     """Read and check an export config.
 
-    form: the one that it must be of; None takes any. Raises ConfigError, with the line of the offending key.
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+    form : {"static", "dynamic", "no-entropy"}, optional
+        The form that it must have. The default is to accept any.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not valid. The message names the line and the key.
+
     """
     text = _read(path)
     config = _validate(ExportConfig, path, text, yaml.compose(text))
@@ -215,7 +289,21 @@ def read_config(path: Path, form: Form | None = None) -> ExportConfig:
 
 
 def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
-    """The same export for one other shape. Raises ConfigError unless both are multiples of 64."""
+    """Return the same config for one other image size.
+
+    Parameters
+    ----------
+    config : ExportConfig
+        The config to change. It stays as it is.
+    height, width : int
+        Size of the image in pixels.
+
+    Raises
+    ------
+    ConfigError
+        If the size is not a multiple of 64, or if the rest of the config does not allow it.
+
+    """
     try:
         return ExportConfig.model_validate(
             config.model_dump(exclude_unset=True) | {"shape": {"height": height, "width": width}}
@@ -225,11 +313,21 @@ def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
 
 
 def bundle_name(config: Path, written: Extent, chosen: Extent, checkpoint: Path | None, key: str | None) -> str:
-    """What a bundle's folder is called if nobody says otherwise: what tells it from other exports is in it.
+    """Return the default name of a bundle's folder, which differs for exports that differ.
 
-    config: its name begins the folder's. written: the shape in that file. chosen: the shape that is exported, which
-    takes the place of the written one in the name, or is put behind it.
-    checkpoint, key: another checkpoint than the embedded one, and which of its networks; their names come last.
+    Parameters
+    ----------
+    config : Path
+        The config's file. The name starts with that of the file.
+    written : Extent
+        The sizes that the file contains.
+    chosen : Extent
+        The sizes that are exported. Where they differ, they replace the written ones in the name, or follow it.
+    checkpoint : Path, optional
+        The checkpoint's file, if it is not the embedded one.
+    key : str, optional
+        Which network of the checkpoint is read.
+
     """
     name = config.stem
     if chosen != written:
@@ -241,7 +339,23 @@ def bundle_name(config: Path, written: Extent, chosen: Extent, checkpoint: Path 
 
 
 def read_thresholds(path: Path, precision: str, arithmetic: str) -> Thresholds:
-    """Read the thresholds of one precision and context arithmetic. Raises ConfigError."""
+    """Read the thresholds of one precision and one arithmetic.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+    precision : str
+        Precision of the bundle: `fp32`, `mixed` or `fp16`.
+    arithmetic : str
+        Arithmetic of its context model: `exact` or `float`.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not valid, or has no such thresholds.
+
+    """
     text = _read(path)
     node = yaml.compose(text)
     for name in (precision, arithmetic):
@@ -266,13 +380,13 @@ def _read(path: Path) -> str:
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'damaged'}") from None
     except (ValueError, AttributeError, KeyError, RecursionError) as error:
-        # PyYAML's own failures on scalars that only look like a date, a number or a flag.
+        # PyYAML raises these for scalars that only look like a date, a number or a boolean.
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     return text
 
 
 def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
-    """PyYAML would take the last one."""
+    """Raise ConfigError for a key that occurs twice, of which PyYAML would silently take the last."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
@@ -296,7 +410,7 @@ def _validate(kind: type[_S], path: Path, text: str, node: yaml.Node | None, wit
 
 
 def _where(error: ValidationError, node: yaml.Node | None) -> tuple[str, int]:
-    """The first problem's key as the file has it, and its line: the deepest part of it that is in the file."""
+    """Return the key of the first problem as it is written in the file, and the line of its deepest part there."""
     loc = error.errors()[0]["loc"]
     line = node.start_mark.line if node else 0
     known = []
@@ -305,7 +419,7 @@ def _where(error: ValidationError, node: yaml.Node | None) -> tuple[str, int]:
         found = [(key, value) for key, value in entries if key.value == part]
         if found:
             line, node = found[0][0].start_mark.line, found[0][1]
-        # One shape stands for min and max: these are in the problem's place, not in the file.
+        # pydantic reports problems of a single shape under min and max, which are not in the file.
         if found or i == len(loc) - 1:
             known.append(str(part))
     return ".".join(known) or "the file", line + 1

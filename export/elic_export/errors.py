@@ -1,20 +1,29 @@
-"""What can go wrong in an export; every message is one line."""
+"""Exceptions of the exporter. Every message is one line."""
 
 
 class ExportError(Exception):
-    """Base of the exporter's errors on bad input."""
+    """Base class of the errors that an export raises on bad input."""
 
 
 class ConfigError(ExportError):
-    """An export config that is not valid; the message names the file, the key and the line."""
+    """An export config is not valid. The message names the file, the line and the key."""
 
 
 class OperatorError(ExportError):
-    """A graph with an operator that the form or the target does not allow."""
+    """A graph has an operator that is never allowed, or that the config does not allow."""
 
 
 class InexactError(ExportError):
-    """A layer that exact arithmetic cannot hold, or that cannot be proved to be exact."""
+    """A layer cannot be computed in exact arithmetic, or cannot be proved to be exact.
+
+    Parameters
+    ----------
+    layer : str
+        Name of the module.
+    cause : str
+        Why it is not exact.
+
+    """
 
     def __init__(self, layer: str, cause: str) -> None:
         super().__init__(f"{layer}: not exact: {cause} (`arithmetic: float` in the config exports the model as it is)")

@@ -1,7 +1,7 @@
-"""The known input that goes with an exact bundle, and what PyTorch makes of it in float64.
+"""The known input of an exact bundle, and the outputs that PyTorch computes from it in float64.
 
-Its digests go into the manifest, its tensors to `export.py`, which holds every graph
-that decides symbols to them, bit by bit.
+`bundle.py` writes the input and the digests of the outputs, for the runtime's conformance check. `onnx_file.py`
+compares every exported graph that decides symbols with the outputs, bit by bit.
 """
 
 import copy
@@ -20,14 +20,26 @@ from elic_export.exact.deployment import Deployment
 from elic_export.graphs.declare import Declaration, declare_codec
 
 PATCHES = (4, 16)
-"""Height and width of the known symbols of z and of y."""
+"""Height, and width, of the known symbols of z and of y."""
 
 _SPREADS = (0.1, 30.0)
-"""Of the known symbols, from nearly all zeros, as in smooth areas, to what drives activations to their limits."""
+"""Smallest and largest spread of the known symbols: nearly all zeros, as in smooth areas, to saturated activations."""
 
 
 def known_patches(model: ELIC) -> Patches:
-    """Symbols whose spread differs from position to position: int8, z [N, 4, 4] and y [M, 16, 16]."""
+    """Draw pseudorandom symbols whose spread differs from position to position.
+
+    Parameters
+    ----------
+    model : ELIC
+        The model that the symbols are for.
+
+    Returns
+    -------
+    tuple of ndarray
+        Symbols of z, int8 [N, 4, 4], and of y, int8 [M, 16, 16]. They are the same in every call.
+
+    """
     rng = np.random.default_rng(0)
 
     def patch(channels: int, size: int) -> NDArray[np.int8]:
@@ -38,9 +50,31 @@ def known_patches(model: ELIC) -> Patches:
 
 
 def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, batch: int, patches: Patches) -> Trace:
-    """What goes in and out of every subgraph that decides symbols.
+    """Compute the inputs and outputs of every subgraph that decides symbols, for the known input.
 
-    Raises InexactError where float32 and float64 differ: the proof has a hole then.
+    Parameters
+    ----------
+    deployment : Deployment
+        The model in exact arithmetic.
+    info : ModelInfo
+        Its widths and wiring.
+    shape : Shape
+        Height and width of the image, in pixels, that the graphs are computed for.
+    batch : int
+        Number of images.
+    patches : Patches
+        The known symbols of z and of y, as `known_patches` returns them.
+
+    Returns
+    -------
+    Trace
+        Inputs and outputs by subgraph, computed in float64.
+
+    Raises
+    ------
+    InexactError
+        If float32 gives other outputs than float64, which the proof should have ruled out.
+
     """
     medians = deployment.tables.medians
     exact, found = (
@@ -55,7 +89,21 @@ def known_trace(deployment: Deployment, info: ModelInfo, shape: Shape, batch: in
 
 
 def torch_runners(deployment: Deployment, dtype: torch.dtype = torch.float32) -> dict[str, Runner]:
-    """PyTorch as a backend: the runners of the subgraphs that decide symbols."""
+    """Return runners of the subgraphs that decide symbols, with PyTorch as the backend.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The model to run.
+    dtype : torch.dtype
+        Precision to compute in. Inputs and outputs are float32.
+
+    Returns
+    -------
+    dict of str to Runner
+        Runners by subgraph.
+
+    """
     graphs = declare_codec(deployment.model.spec)
     return {graph.name: _torch_runner(graph, deployment, dtype) for graph in graphs if graph.decides_symbols}
 

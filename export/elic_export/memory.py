@@ -1,20 +1,27 @@
-"""Peak memory of this process, as its operating system counts it."""
+"""Peak memory of this process, as reported by the operating system."""
 
 import re
 import sys
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
-"""Where Linux says it."""
+"""Linux reports it in this file."""
 
 _MIB = 1 << 20
 _KIB = 1 << 10
 
 
 def peak_mb() -> float | None:
-    """Peak resident memory in MiB; None where the system does not say it, as Windows does not without a library."""
+    """Return the peak resident memory of this process.
+
+    Returns
+    -------
+    float or None
+        In MiB. None where the operating system does not report it to the standard library, as on Windows.
+
+    """
     if STATUS.is_file():
-        # Not ru_maxrss, which on Linux begins at the parent's peak.
+        # Not ru_maxrss: on Linux it starts at the parent process's peak.
         found = re.search(r"^VmHWM:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
         if found:
             return int(found[1]) * _KIB / _MIB

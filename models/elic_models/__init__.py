@@ -1,6 +1,6 @@
 """ELIC in PyTorch: the network, its variants and the loading of checkpoints.
 
-PyTorch is imported with the first name that needs it: it takes seconds.
+Importing this package does not import PyTorch, which takes seconds. The first name that needs it does.
 """
 
 from importlib import import_module
@@ -25,15 +25,16 @@ __all__ = [
     "load_checkpoint",
 ]
 
-_OF_PYTORCH = {
+_LAZY = {
     "ELIC": "elic",
     "Checkpoint": "checkpoints.loading",
     "convert_checkpoint": "checkpoints.loading",
     "load_checkpoint": "checkpoints.loading",
 }
+"""The modules of the names that need PyTorch."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_PYTORCH:
-        raise AttributeError(f"elic_models has no {name}")
-    return getattr(import_module(f"elic_models.{_OF_PYTORCH[name]}"), name)
+    if name not in _LAZY:
+        raise AttributeError(f"module 'elic_models' has no attribute {name!r}")
+    return getattr(import_module(f"elic_models.{_LAZY[name]}"), name)

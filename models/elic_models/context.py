@@ -11,7 +11,7 @@ CHANNEL_CONTEXT_WIDTHS = (224, 128)
 
 
 class SliceContext(nn.Module):
-    """Means and scales of one slice's symbols, pass by pass.
+    """The means and scales of one slice's symbols, pass by pass.
 
     ```
     y_hat slices ─ channel ─┐
@@ -20,15 +20,25 @@ class SliceContext(nn.Module):
            y_hat at the anchors ─ spatial ────────────┴ aggregation ─> the rest
     ```
 
-    channel: g_ch^(k), from decoded slices; none for slice 0.
-    spatial: g_sp^(k), from the anchor half of this slice.
-    aggregation: the parameter net, 1x1 convolutions, of both passes or, where each has
-        its own, of the non-anchor pass.
-    anchor_aggregation: the anchor pass's own net, of the support alone (jiang); None
-        where `aggregation` serves both.
+    The submodules are:
 
-    Means come first out of each net, in all variants: `checkpoint.py` swaps the halves
-    of those that were trained the other way round.
+    - `channel`: g_ch^(k), which reads decoded slices; None for slice 0;
+    - `spatial`: g_sp^(k), which reads the anchor half of this slice;
+    - `aggregation`: the parameter net of 1x1 convolutions, for both passes, or for the non-anchor pass alone if each
+      pass has a net of its own;
+    - `anchor_aggregation`: the anchor pass's own net, which reads the support alone (jiang); None if `aggregation`
+      serves both passes.
+
+    Each net returns the means first, in all variants: `checkpoints/loading.py` swaps the halves of nets that were
+    trained the other way round.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Widths and variant of the network.
+    k : int
+        Index of the slice.
+
     """
 
     def __init__(self, spec: ModelSpec, k: int) -> None:
@@ -49,26 +59,35 @@ class SliceContext(nn.Module):
             if k
             else None
         )
-        # Jiang's has no mask and needs none: its input is zero off the anchors and its
-        # output is read off the anchors, where the taps that a mask removes, at even
-        # distance, meet those zeros. With the mask it gives the same there.
+        # Jiang's implementation has no mask. Its input is zero off the anchors, and its output is used only off the
+        # anchors: there, the taps that the mask removes are at even distance and meet those zeros, so that the mask
+        # does not change the output.
         self.spatial: nn.Module = CheckerboardConv2d(self.channels, params)
         self.aggregation = _parameter_net(spec, k, NONANCHOR)
         self.anchor_aggregation = _parameter_net(spec, k, ANCHOR) if spec.wiring.nets_per_pass else None
 
     @property
     def support_channels(self) -> int:
-        """Channels of the support once it is through the first layer of `aggregation`."""
+        """Channels of the support after the first layer of `aggregation`."""
         first = self.aggregation[0]
-        assert isinstance(first, nn.Conv2d)  # noqa: S101 - as _parameter_net builds it
+        assert isinstance(first, nn.Conv2d)  # noqa: S101 - _parameter_net builds it so
         return first.out_channels
 
     def support(self, latent_means: Tensor, latent_scales: Tensor, y_hat_slices: list[Tensor]) -> Tensor:
-        """What both passes share.
+        """Compute the input that both passes' parameter nets share.
 
-        latent_means, latent_scales: [B, L, H/16, W/16], from h_s; L is the spec's `latent_channels`.
-        y_hat_slices: the slices decoded so far, each [B, C, H/16, W/16].
-        Returns [B, 2L (+ 2C), H/16, W/16].
+        Parameters
+        ----------
+        latent_means, latent_scales : Tensor
+            The output of h_s: [B, L, H/16, W/16], where L is the spec's `latent_channels`.
+        y_hat_slices : list of Tensor
+            The slices decoded so far, each [B, C, H/16, W/16].
+
+        Returns
+        -------
+        Tensor
+            [B, 2C + 2L, H/16, W/16]; [B, 2L, H/16, W/16] for slice 0, which has no channel context.
+
         """
         hyper = (latent_means, latent_scales)
         if self.channel is None:
@@ -77,7 +96,19 @@ class SliceContext(nn.Module):
         return torch.cat((self.channel(decoded), *hyper), dim=1)
 
     def anchor(self, support: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and scales for the anchor pass, right at anchor positions: 2 x [B, C, H/16, W/16]."""
+        """Compute the means and scales of the anchor pass; they are valid at anchor positions.
+
+        Parameters
+        ----------
+        support : Tensor
+            The output of `support`.
+
+        Returns
+        -------
+        means, scales : Tensor
+            [B, C, H/16, W/16].
+
+        """
         if self.anchor_aggregation is not None:
             return _means_scales(self.anchor_aggregation(support))
         b, _, h, w = support.shape
@@ -85,13 +116,27 @@ class SliceContext(nn.Module):
         return _means_scales(self.aggregation(torch.cat((no_context, support), dim=1)))
 
     def nonanchor(self, support: Tensor, y_hat_anchor: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and scales for the other pass; `y_hat_anchor` [B, C, H/16, W/16] is zero off the anchors."""
+        """Compute the means and scales of the non-anchor pass; they are valid at its positions.
+
+        Parameters
+        ----------
+        support : Tensor
+            The output of `support`.
+        y_hat_anchor : Tensor
+            The decoded anchor half, [B, C, H/16, W/16], with zeros at the other positions.
+
+        Returns
+        -------
+        means, scales : Tensor
+            [B, C, H/16, W/16].
+
+        """
         context = self.spatial(y_hat_anchor)
         return _means_scales(self.aggregation(torch.cat((context, support), dim=1)))
 
 
 def _parameter_net(spec: ModelSpec, k: int, half: int) -> nn.Sequential:
-    """(spatial context,) support -> means and scales in one: [B, 2C, H/16, W/16]."""
+    """Build a parameter net: spatial context, if any, and support -> means and scales, [B, 2C, H/16, W/16]."""
     wide, narrow = spec.aggregation_widths(k, half)
     return nn.Sequential(
         conv1x1(spec.aggregation_inputs(k, half), wide),
@@ -103,6 +148,6 @@ def _parameter_net(spec: ModelSpec, k: int, half: int) -> nn.Sequential:
 
 
 def _means_scales(parameters: Tensor) -> tuple[Tensor, Tensor]:
-    """[B, 2C, H, W] -> 2 x [B, C, H, W]."""
+    """Split [B, 2C, H, W] into means and scales, [B, C, H, W] each."""
     means, scales = parameters.chunk(2, dim=1)
     return means, scales

@@ -1,8 +1,7 @@
-"""ELIC, the PyTorch reference that every exported graph and file is held against.
+"""ELIC in PyTorch, the reference that every exported graph and file is compared with.
 
-He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped
-Space-Channel Contextual Adaptive Coding", CVPR 2022 (arXiv 2203.10886); wired as the
-spec's variant. Inference only: it rounds, it adds no noise.
+He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped Space-Channel Contextual Adaptive Coding",
+CVPR 2022 (arXiv 2203.10886). This implementation is for inference only: it rounds, and adds no noise.
 """
 
 import math
@@ -19,19 +18,19 @@ from elic_models.context import SliceContext
 from elic_models.spec import ANCHOR, NONANCHOR, ModelSpec
 
 with warnings.catch_warnings():
-    # compressai calls torch.jit.script as it is imported, which torch 2.14 announces to remove.
+    # compressai calls torch.jit.script when it is imported; torch 2.14 warns that it will be removed.
     warnings.simplefilter("ignore", FutureWarning)
     from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 
 SCALE_MIN, SCALE_MAX, SCALE_LEVELS = 0.11, 256.0, 64
-"""CompressAI's scale table (models/base.py), which all variants use."""
+"""The range and size of CompressAI's scale table (models/base.py), which all variants use."""
 
 CodePass = Callable[[int, int, Tensor, Tensor], Tensor]
-"""(slice, pass, means, scales) -> y_hat, all packed [B, C, H/16, W/32]."""
+"""(slice, pass, means, scales) -> y_hat, where the three tensors are packed: [B, C, H/16, W/32]."""
 
 
 def scale_table() -> Tensor:
-    """The standard deviations that have a CDF: [64], float32, geometric."""
+    """Return the standard deviations for which there is a CDF: float32 [64], a geometric sequence."""
     return torch.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALE_LEVELS).exp()
 
 
@@ -43,7 +42,13 @@ class ELIC(nn.Module):
               └ h_a ─ z ─ z_hat ─ h_s ─ means, scales ┘
     ```
 
-    `forward`, `compress` and `decompress` differ only in what they do at a pass.
+    `forward`, `compress` and `decompress` differ only in what they do at each pass.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Widths and variant of the network.
+
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -58,11 +63,19 @@ class ELIC(nn.Module):
         self.gaussian_conditional = GaussianConditional(None)
 
     def forward(self, x: Tensor) -> dict[str, Any]:
-        """Reconstruction and likelihoods.
+        """Compute the reconstruction and the likelihoods, with rounding in the place of entropy coding.
 
-        x: [B, 3, H, W] in 0..1, H and W multiples of 64.
-        Returns x_hat [B, 3, H, W], not clamped, and likelihoods: y [B, M, H/16, W/16],
-        z [B, N, H/64, W/64].
+        Parameters
+        ----------
+        x : Tensor
+            [B, 3, H, W], from 0 to 1, with H and W multiples of 64.
+
+        Returns
+        -------
+        dict
+            `x_hat`: [B, 3, H, W], not clamped. `likelihoods`: a dict of `y` [B, M, H/16, W/16] and `z`
+            [B, N, H/64, W/64].
+
         """
         y = self.g_a(x)
         y_slices = y.split(self.spec.groups, dim=1)
@@ -72,18 +85,28 @@ class ELIC(nn.Module):
         def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
             parity = self.parity(half)
             packed = pack(y_slices[k], parity)
-            y_hat, likelihood = self.gaussian_conditional(packed, scales, means, training=False)
+            decoded: Tensor
+            decoded, likelihood = self.gaussian_conditional(packed, scales, means, training=False)
             likelihoods[k] += unpack(likelihood, parity)
-            return y_hat
+            return decoded
 
         y_hat = self.code_passes(*self.latent_parameters(z_hat), code)
         return {"x_hat": self.g_s(y_hat), "likelihoods": {"y": torch.cat(likelihoods, dim=1), "z": z_likelihoods}}
 
     def compress(self, x: Tensor) -> dict[str, Any]:
-        """Code x [B, 3, H, W] into CompressAI's rANS streams.
+        """Encode images into CompressAI's rANS streams.
 
-        Returns strings: [y, z] with y[slice][pass][batch] and z[batch], and the shape
-        of z that `decompress` asks for.
+        Parameters
+        ----------
+        x : Tensor
+            [B, 3, H, W], from 0 to 1, with H and W multiples of 64.
+
+        Returns
+        -------
+        dict
+            `strings`: a list of two, y[slice][pass][image] and z[image], each a stream of bytes. `shape`: height and
+            width of z.
+
         """
         y = self.g_a(x)
         y_slices = y.split(self.spec.groups, dim=1)
@@ -96,39 +119,71 @@ class ELIC(nn.Module):
             packed = pack(y_slices[k], self.parity(half))
             indexes = self.gaussian_conditional.build_indexes(scales)
             y_strings[k][half] = self.gaussian_conditional.compress(packed, indexes, means)
-            return self.gaussian_conditional.quantize(packed, "dequantize", means)
+            decoded: Tensor = self.gaussian_conditional.quantize(packed, "dequantize", means)
+            return decoded
 
         self.code_passes(*self.latent_parameters(z_hat), code)
         return {"strings": [y_strings, z_strings], "shape": z.shape[-2:]}
 
     def decompress(self, strings: list[Any], shape: tuple[int, int]) -> dict[str, Tensor]:
-        """Decode what `compress` returned; x_hat [B, 3, H, W] is clamped to 0..1.
+        """Decode what `compress` returned.
 
-        Feed it only streams that this process trusts: CompressAI's decoder reads past
-        the end of a damaged one.
+        Decode trusted streams only: CompressAI's decoder reads beyond the end of a damaged one.
+
+        Parameters
+        ----------
+        strings, shape
+            The values of the dict that `compress` returned.
+
+        Returns
+        -------
+        dict
+            `x_hat`: [B, 3, H, W], clamped to 0..1.
+
         """
         y_strings, z_strings = strings
         z_hat = self.entropy_bottleneck.decompress(z_strings, shape)
 
         def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
             indexes = self.gaussian_conditional.build_indexes(scales)
-            return self.gaussian_conditional.decompress(y_strings[k][half], indexes, means=means)
+            decoded: Tensor = self.gaussian_conditional.decompress(y_strings[k][half], indexes, means=means)
+            return decoded
 
         y_hat = self.code_passes(*self.latent_parameters(z_hat), code)
         return {"x_hat": self.g_s(y_hat).clamp_(0, 1)}
 
     def latent_parameters(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """h_s, chunked: [B, N, H/64, W/64] -> latent means and scales, 2 x [B, L, H/16, W/16].
+        """Run h_s and split its output in two.
 
-        L is the spec's `latent_channels`: M, or N in compressai-official.
+        Parameters
+        ----------
+        z_hat : Tensor
+            [B, N, H/64, W/64].
+
+        Returns
+        -------
+        latent_means, latent_scales : Tensor
+            [B, L, H/16, W/16]. L is the spec's `latent_channels`: M, or N for compressai-official.
+
         """
         latent_means, latent_scales = self.h_s(z_hat).chunk(2, dim=1)
         return latent_means, latent_scales
 
     def code_passes(self, latent_means: Tensor, latent_scales: Tensor, code: CodePass) -> Tensor:
-        """Walk the slices and their two passes in coding order; `code` turns each into y_hat.
+        """Run the slices and their two passes in coding order.
 
-        Returns y_hat [B, M, H/16, W/16].
+        Parameters
+        ----------
+        latent_means, latent_scales : Tensor
+            As `latent_parameters` returns them.
+        code : callable
+            Encodes or decodes a pass: see `CodePass`.
+
+        Returns
+        -------
+        Tensor
+            y_hat [B, M, H/16, W/16].
+
         """
         anchor_parity = self.parity(ANCHOR)
         y_hat_slices: list[Tensor] = []
@@ -147,11 +202,11 @@ class ELIC(nn.Module):
         return [context for context in self.context if isinstance(context, SliceContext)]
 
     def parity(self, half: int) -> int:
-        """Parity of row + column at the positions of pass `half`."""
+        """Return the parity of row + column at the positions of pass `half`, which is `ANCHOR` or `NONANCHOR`."""
         return self.spec.wiring.anchor_parity ^ half
 
     def update_tables(self) -> None:
-        """Compute those CDF tables that the checkpoint did not bring."""
+        """Compute the CDF tables that the checkpoint did not contain."""
         if self.entropy_bottleneck.quantized_cdf.numel() == 0:
             self.entropy_bottleneck.update()
         if self.gaussian_conditional.quantized_cdf.numel() == 0:

@@ -1,10 +1,15 @@
-"""What can go wrong with a checkpoint."""
+"""The exception that is raised for checkpoints."""
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be loaded or converted; the message is one line and says why.
+    """Raised if a checkpoint cannot be loaded or converted.
 
-    message: it may quote a file's names, which may hold anything: what does not print is shown as a question mark.
+    Parameters
+    ----------
+    message : str
+        The reason, in one line. It may quote names from the file; characters that cannot be printed are shown as
+        question marks.
+
     """
 
     def __init__(self, message: str) -> None:

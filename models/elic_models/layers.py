@@ -1,6 +1,6 @@
-"""The blocks that ELIC's transforms are built of.
+"""The layers and blocks of ELIC's transforms.
 
-Attribute names are those of the published checkpoints (`conv1`, `conv_a`, ...).
+Attributes have the names that published checkpoints use (`conv1`, `conv_a`, ...).
 """
 
 from torch import Tensor, nn
@@ -10,24 +10,24 @@ from elic_models.checkerboard import spatial_mask
 
 
 def conv(in_ch: int, out_ch: int, kernel_size: int = 5, stride: int = 2) -> nn.Conv2d:
-    """Convolution that divides height and width by `stride`."""
+    """Build a convolution that divides height and width by `stride`."""
     return nn.Conv2d(in_ch, out_ch, kernel_size, stride=stride, padding=kernel_size // 2)
 
 
 def deconv(in_ch: int, out_ch: int, kernel_size: int = 5, stride: int = 2) -> nn.ConvTranspose2d:
-    """Transposed convolution that multiplies height and width by `stride`."""
+    """Build a transposed convolution that multiplies height and width by `stride`."""
     return nn.ConvTranspose2d(
         in_ch, out_ch, kernel_size, stride=stride, padding=kernel_size // 2, output_padding=stride - 1
     )
 
 
 def conv1x1(in_ch: int, out_ch: int) -> nn.Conv2d:
-    """Convolution of each position alone."""
+    """Build a 1x1 convolution, which reads each position alone."""
     return conv(in_ch, out_ch, kernel_size=1, stride=1)
 
 
 class ResidualBottleneckBlock(nn.Module):
-    """Residual block that works on half the channels (He et al. 2022, figure 3).
+    """Residual block whose inner layers have half the channels (He et al. 2022, figure 3).
 
     ```
         ┌──────────────────────────────────────────────┐
@@ -43,11 +43,12 @@ class ResidualBottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, H, W] -> [B, N, H, W]"""
-        return self.conv3(relu(self.conv2(relu(self.conv1(x))))) + x
+        residual: Tensor = self.conv3(relu(self.conv2(relu(self.conv1(x)))))
+        return residual + x
 
 
 class ResidualUnit(nn.Module):
-    """The attention block's unit: a bottleneck with a ReLU after the sum."""
+    """The unit of the attention block: a residual bottleneck with a ReLU after the sum."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -81,14 +82,16 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, H, W] -> [B, N, H, W]"""
-        return self.conv_a(x) * self.conv_b(x).sigmoid() + x
+        features: Tensor = self.conv_a(x)
+        attention: Tensor = self.conv_b(x).sigmoid()
+        return features * attention + x
 
 
 class CheckerboardConv2d(nn.Conv2d):
-    """Convolution that sees only the other half of the checkerboard.
+    """Convolution that reads only the positions of the other parity.
 
-    In He et al. 2022 this is labelled g_sp^(k). The mask is applied to a copy of
-    the weight, so that the module exports and its weights stay what was loaded.
+    In He et al. 2022 this is labelled g_sp^(k). The mask is applied to a copy of the weight, so that the module can be
+    exported and its weight stays as it was loaded.
     """
 
     def __init__(self, in_ch: int, out_ch: int, kernel_size: int = 5) -> None:
@@ -98,7 +101,7 @@ class CheckerboardConv2d(nn.Conv2d):
 
     @property
     def masked_weight(self) -> Tensor:
-        """[out_ch, in_ch, kernel, kernel], zero wherever the mask is."""
+        """The weight [out_ch, in_ch, kernel, kernel], with zeros where the mask is zero."""
         return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""The four transforms of ELIC (He et al. 2022, figure 3), as plain sequences.
+"""The four transforms of ELIC (He et al. 2022, figure 3), as plain sequences of layers.
 
-The position of a layer in its sequence is part of its name in a checkpoint, and
-`g_s` is split by position too: insert nothing.
+Do not insert layers: the position of a layer in its sequence is part of its name in checkpoints, and `g_s` is split at
+a position too.
 """
 
 from torch import nn
@@ -15,7 +15,7 @@ def _three_blocks(channels: int) -> list[nn.Module]:
 
 
 def analysis(N: int, M: int) -> nn.Sequential:
-    """g_a: x [B, 3, H, W] -> y [B, M, H/16, W/16]."""
+    """Build g_a: x [B, 3, H, W] -> y [B, M, H/16, W/16]."""
     return nn.Sequential(
         conv(3, N),
         *_three_blocks(N),
@@ -30,7 +30,7 @@ def analysis(N: int, M: int) -> nn.Sequential:
 
 
 def synthesis(N: int, M: int) -> nn.Sequential:
-    """g_s: y_hat [B, M, H/16, W/16] -> x_hat [B, 3, H, W]."""
+    """Build g_s: y_hat [B, M, H/16, W/16] -> x_hat [B, 3, H, W]."""
     return nn.Sequential(
         AttentionBlock(M),
         deconv(M, N),
@@ -45,14 +45,14 @@ def synthesis(N: int, M: int) -> nn.Sequential:
 
 
 def hyper_analysis(N: int, M: int) -> nn.Sequential:
-    """h_a: y [B, M, H/16, W/16] -> z [B, N, H/64, W/64]."""
+    """Build h_a: y [B, M, H/16, W/16] -> z [B, N, H/64, W/64]."""
     return nn.Sequential(conv(M, N, kernel_size=3, stride=1), nn.ReLU(), conv(N, N), nn.ReLU(), conv(N, N))
 
 
 def hyper_synthesis(spec: ModelSpec) -> nn.Sequential:
-    """h_s: z_hat [B, N, H/64, W/64] -> latent means and scales in one [B, 2L, H/16, W/16].
+    """Build h_s: z_hat [B, N, H/64, W/64] -> latent means and scales in one tensor [B, 2L, H/16, W/16].
 
-    L, the spec's `latent_channels`, is M or, as compressai-official has it, N.
+    L is the spec's `latent_channels`: M, or N for compressai-official.
     """
     a, b, out = spec.hyper_synthesis_widths
     last = {"conv": conv, "deconv": deconv}[spec.wiring.hyper_synthesis_end]

@@ -1,9 +1,7 @@
-"""The ELIC codec on numpy and ONNX Runtime: no PyTorch.
+"""The ELIC codec on NumPy and ONNX Runtime, without PyTorch.
 
-Nothing here prints. What is worth telling goes to the standard logger `elic_runtime`, at level INFO.
+The library prints nothing. It logs to the standard logger `elic_runtime`, at level INFO.
 """
-
-from importlib.metadata import version
 
 from elic_runtime.codec import Codec
 from elic_runtime.errors import (
@@ -21,7 +19,7 @@ from elic_runtime.errors import (
 )
 from elic_runtime.file_coding import CodedFile, ContainerInfo, compress_file, decompress_file, read_info
 
-__version__ = version("elic-deploy")
+__version__ = "0.1.0"
 
 __all__ = [
     "BundleError",

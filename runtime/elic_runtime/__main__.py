@@ -1,4 +1,4 @@
-"""`python -m elic_runtime` is `elic`."""
+"""Makes `python -m elic_runtime` the same as the command `elic`."""
 
 from elic_runtime.commands.entry import main
 

@@ -1,4 +1,4 @@
-"""A bundle on disk: files are handed out only after their digests were checked."""
+"""A bundle on disk, whose files are handed out only after their digests were checked."""
 
 import os
 from pathlib import Path
@@ -13,17 +13,38 @@ from elic_runtime.tables import EntropyTables, read_tables
 class Bundle:
     """An exported model in a folder.
 
-    folder: where it lies.
-    manifest: its table of contents.
+    Parameters
+    ----------
+    folder : str or PathLike
+        The bundle's folder.
+
+    Attributes
+    ----------
+    folder : Path
+        The bundle's folder.
+    manifest : Manifest
+        Its table of contents.
+
+    Raises
+    ------
+    BundleError
+        If the folder contains no valid manifest.
+
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Raises BundleError if the folder holds no valid manifest."""
         self.folder = Path(folder)
         self.manifest: Manifest = read_manifest(self.folder)
 
     def has(self, subgraph: str) -> bool:
-        """Whether a subgraph is listed and its files are here: halves of a bundle ship separately."""
+        """Return whether a subgraph is listed and its files exist; the halves of a bundle may be shipped separately.
+
+        Parameters
+        ----------
+        subgraph : str
+            Name of the subgraph.
+
+        """
         info = self.manifest.subgraphs.get(subgraph)
         if info is None:
             return False
@@ -31,7 +52,19 @@ class Bundle:
         return all((self.folder / part.file).is_file() for part in files)
 
     def graph_path(self, subgraph: str) -> Path:
-        """The checked file of a subgraph. Raises BundleError if it is absent or was changed."""
+        """Return the path of a subgraph's file, after its digest was checked.
+
+        Parameters
+        ----------
+        subgraph : str
+            Name of the subgraph.
+
+        Raises
+        ------
+        BundleError
+            If the subgraph was not exported, or a file of it is missing or was changed.
+
+        """
         info = self.manifest.subgraphs.get(subgraph)
         if info is None:
             raise BundleError(f"{self.folder}: this {self.manifest.form} bundle was exported without {subgraph}")
@@ -40,14 +73,33 @@ class Bundle:
         return self.file(info)
 
     def tables(self) -> EntropyTables:
-        """The checked entropy tables. Raises BundleError."""
+        """Read the entropy tables.
+
+        Raises
+        ------
+        BundleError
+            If they are missing, were changed, or do not fit the model.
+
+        """
         tables = read_tables(self.file(self.manifest.entropy_tables))
         if len(tables.z.lengths) != self.manifest.model.N:
             raise BundleError(f"{self.folder}: the entropy tables are not those of this model")
         return tables
 
     def file(self, info: FileInfo | TargetFile) -> Path:
-        """The checked file of a manifest's entry. Raises BundleError if it is absent or was changed."""
+        """Return the path of a file of the manifest, after its digest was checked.
+
+        Parameters
+        ----------
+        info : FileInfo or TargetFile
+            The file's entry in the manifest.
+
+        Raises
+        ------
+        BundleError
+            If the file is missing, unreadable or was changed.
+
+        """
         path = self.folder / info.file
         try:
             digest = sha256_file(path)

@@ -1,4 +1,4 @@
-"""The codec: a bundle's subgraphs glued together with CPU-side entropy coding.
+"""The codec: a bundle's subgraphs, joined with entropy coding on the CPU.
 
 ```
 image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─┐
@@ -24,7 +24,6 @@ from elic_runtime.coder import Coder, Indexes, make_coder
 from elic_runtime.conformance import load_deciding, require_exact
 from elic_runtime.container import (
     FINGERPRINT_BYTES,
-    MAX_PIXELS,
     CodedTile,
     Container,
     Section,
@@ -43,7 +42,7 @@ from elic_runtime.errors import (
 )
 from elic_runtime.pixels import check_image, to_image, to_input
 from elic_runtime.runners import Providers, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
-from elic_runtime.shapes import DOWNSAMPLING
+from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
 from elic_runtime.subgraphs import ANCHOR, H_S, NONANCHOR
 from elic_runtime.tables import CdfTables
 from elic_runtime.tiles import Image, PartialImage, TileGrid, fill, groups
@@ -52,15 +51,14 @@ from elic_runtime.transforms import load_analysis, load_synthesis
 logger = logging.getLogger(__name__)
 
 PLAUSIBLE = 2048
-"""Largest symbols that trained models gave of any image, and then some. Larger ones may be too much for fp16."""
+"""An upper bound, with a margin, of the symbols that trained models produce. Larger symbols may overflow fp16."""
 
 
 class Codec:
-    """Compress and decompress images with one bundle.
+    """Compresses and decompresses images with one bundle. `Codec.load` creates it.
 
-    A codec is loaded once and used for any number of images. It may be used from several threads at once: what it
-    holds does not change after loading, and ONNX Runtime's sessions take concurrent runs. A runner of one's own must
-    take them too.
+    A codec is loaded once and used for any number of images. Several threads may use it at once: it does not change
+    after loading, and sessions of ONNX Runtime may run concurrently. A custom runner must allow concurrent runs too.
 
     Examples
     --------
@@ -74,7 +72,7 @@ class Codec:
     def __init__(
         self, bundle: Bundle, factory: RunnerFactory, *, coder: str, encode: bool, decode: bool, max_pixels: int
     ) -> None:
-        """Use `Codec.load`."""
+        """Initialize a codec; call `Codec.load` instead."""
 
         def load(name: str) -> Runner:
             return load_runner(bundle, factory, name)
@@ -108,21 +106,43 @@ class Codec:
     ) -> "Codec":
         """Load a bundle.
 
-        path: its folder; only the subgraphs of the halves asked for must be there.
-        runner: loads subgraphs, instead of ONNX Runtime with these providers and threads.
-        providers, threads: ONNX Runtime's execution providers, and threads per operator (0: one per core).
-        coder: that `compress` writes with; `decompress` takes what the file names.
-        max_pixels: larger images are refused, both ways.
-        A bundle of exact arithmetic is first run over its known input (0.1 to 0.2 s at 512x512, once
-        per process and ONNX Runtime setting on a CPU; each time for another provider or `runner`).
-        Raises BundleError (missing, edited or incomplete), CoderError (no such coder),
-        ConformanceError (the backend does not compute the bundle's integers), ElicError for
-        options that are none.
+        A bundle of exact arithmetic is first checked: its known input must give the integers that the manifest states.
+        At 512x512 this takes 0.1 to 0.2 s. It is done once per process and setting of ONNX Runtime on a CPU, and at
+        every load with another provider or a custom runner.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The bundle's folder. It may lack the subgraphs of a half that is not loaded.
+        runner : RunnerFactory, optional
+            Loads the subgraphs in the place of ONNX Runtime; `providers` and `threads` are then ignored.
+        providers : Providers
+            ONNX Runtime's execution providers, in order of preference.
+        threads : int
+            Threads per operator; 0 stands for one per core.
+        coder : str
+            The entropy coder of the files that `compress` writes. `decompress` uses the coder that a file names.
+        encode, decode : bool
+            Whether to load the encoder, and whether to load the decoder.
+        max_pixels : int
+            Images with more pixels are refused in both directions.
+
+        Raises
+        ------
+        BundleError
+            If the bundle is missing, incomplete or was changed, or a provider does not exist.
+        ConformanceError
+            If the backend does not compute the bundle's integers.
+        CoderError
+            If there is no such coder.
+        ElicError
+            If an option has no valid value.
+
         """
         if not encode and not decode:
-            raise ElicError("encode=False, decode=False: a codec of neither half does nothing")
+            raise ElicError("encode=False, decode=False: a codec needs at least one of its halves")
         if max_pixels < 1:
-            raise ElicError(f"max_pixels={max_pixels}: it is at least 1")
+            raise ElicError(f"max_pixels={max_pixels}: it must be at least 1")
         factory, bundle = runner or onnxruntime_factory(providers, threads), Bundle(path)
         codec = cls(bundle, factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
         manifest = bundle.manifest
@@ -133,19 +153,51 @@ class Codec:
         return codec
 
     def compress(self, image: Image) -> bytes:
-        """Code an image, uint8 [H, W, 3] (RGB), of any size up to `max_pixels`, in tiles where the bundle needs them.
+        """Compress an image.
 
-        Raises ImageError for another type or shape; CoderError for symbols that no image
-        gives; BundleError if a subgraph does not run; ElicError if loaded with `encode=False`.
+        Parameters
+        ----------
+        image : ndarray
+            uint8 [H, W, 3], RGB, of any size up to `max_pixels`. An image that the bundle does not take whole is coded
+            in tiles.
+
+        Returns
+        -------
+        bytes
+            The `.elic` file.
+
+        Raises
+        ------
+        ImageError
+            If the array has another type or shape.
+        CoderError
+            If the model produces symbols that are too large to be coded.
+        BundleError
+            If a subgraph cannot be run.
+        ElicError
+            If the codec was loaded with `encode=False`.
+
         """
         return next(self.compress_many([image]))
 
     def compress_many(self, images: Iterable[Image]) -> Iterator[bytes]:
-        """Code images, as many tiles at once as the bundle takes: with a batch of 4, four images in one run.
+        """Compress images, running as many tiles at once as the bundle's batch allows.
 
-        images: each as `compress` takes it, and read as they are needed.
-        Yields each one's file, the same as `compress` gives, in their order. Raises what
-        `compress` raises; files of images in the batch of one that raises are lost.
+        Parameters
+        ----------
+        images : iterable of ndarray
+            Images as `compress` takes them. They are read when they are needed.
+
+        Yields
+        ------
+        bytes
+            The file of each image in order, the same as `compress` returns.
+
+        Raises
+        ------
+        ElicError
+            As `compress` raises it. The files of all images in the same batch are then lost.
+
         """
         if self._analyse is None:
             raise ElicError("this codec was loaded with encode=False")
@@ -166,20 +218,48 @@ class Codec:
                 yield self._serialize(*waiting.popleft())
 
     def decompress(self, data: bytes) -> Image:
-        """Decode a file: uint8 [H, W, 3] (RGB).
+        """Decompress a file.
 
-        Raises a kind of ContainerError if the file is damaged, of another bundle, or
-        decodes to other symbols than were encoded; BundleError if a subgraph does not run;
-        ElicError if loaded with `decode=False`.
+        Parameters
+        ----------
+        data : bytes
+            The `.elic` file.
+
+        Returns
+        -------
+        ndarray
+            The image: uint8 [H, W, 3], RGB.
+
+        Raises
+        ------
+        ContainerError
+            If the file is damaged, was written with another bundle, or decodes to other symbols than were encoded.
+        BundleError
+            If a subgraph cannot be run.
+        ElicError
+            If the codec was loaded with `decode=False`.
+
         """
         return next(self.decompress_many([data]))
 
     def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
-        """Decode files, as many tiles at once as the bundle takes.
+        """Decompress files, running as many tiles at once as the bundle's batch allows.
 
-        files: each as `decompress` takes it, and read as they are needed.
-        Yields each one's image, the same as `decompress` gives, in their order. Raises what
-        `decompress` raises; images of files in the batch of one that raises are lost.
+        Parameters
+        ----------
+        files : iterable of bytes
+            Files as `decompress` takes them. They are read when they are needed.
+
+        Yields
+        ------
+        ndarray
+            The image of each file in order, the same as `decompress` returns.
+
+        Raises
+        ------
+        ElicError
+            As `decompress` raises it. The images of all files in the same batch are then lost.
+
         """
         if self._synthesise is None:
             raise ElicError("this codec was loaded with decode=False")
@@ -193,7 +273,7 @@ class Codec:
                 yield from (_CodedBy(coder, tile, container.grid) for tile in container.tiles)
 
         for group in groups(tiles(), self._manifest.batch.max, _CodedBy.shape):
-            x_hat = self._picture(group, self._synthesise)
+            x_hat = self._decode_pixels(group, self._synthesise)
             for tile in map(to_image, x_hat[: len(group)]):
                 next(picture for picture in waiting if picture.left).paste(tile)
             while waiting and not waiting[0].left:
@@ -203,27 +283,27 @@ class Codec:
         manifest = self._manifest
         return serialize(Container(self._coder.name, manifest.arithmetic, self._fingerprint, grid, tuple(tiles)))
 
-    def _picture(self, group: Sequence["_CodedBy"], synthesise: Callable[[Floats], Floats]) -> Floats:
-        """x_hat [B, 3, H, W] of a group of tiles."""
+    def _decode_pixels(self, group: Sequence["_CodedBy"], synthesise: Callable[[Floats], Floats]) -> Floats:
+        """Decode a group of tiles to x_hat [B, 3, H, W]."""
         largest = 0
 
-        def see(symbols: Symbols) -> None:
+        def observe(symbols: Symbols) -> None:
             nonlocal largest
             largest = max(largest, int(np.abs(symbols).max()))
 
         try:
-            return synthesise(self._decode_tiles(group, see))
+            return synthesise(self._decode_tiles(group, observe))
         except NotFiniteError as error:
             if largest <= PLAUSIBLE:
                 raise
-            raise FormatError(f"it holds symbols of up to {largest}, which no image gives: {error}") from None
+            raise FormatError(f"it contains symbols of up to {largest}, which no image produces: {error}") from None
 
     def _fill(self, values: NDArray[Any]) -> NDArray[Any]:
         return fill(values, self._manifest.batch.min)
 
     def _get_coder(self, name: str) -> Coder:
         if name not in self._coders:
-            self._coders[name] = make_coder(name)  # two threads may both make one: either serves
+            self._coders[name] = make_coder(name)  # if two threads make one each, either can be used
         return self._coders[name]
 
     def _check_ours(self, container: Container, n_slices: int) -> None:
@@ -241,14 +321,14 @@ class Codec:
         extent, grid = self._manifest.decoder, container.grid
         if not extent.holds(grid.tile_height, grid.tile_width):
             raise WrongBundleError(
-                f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle takes {extent}: "
-                "decode it with a bundle of that shape, or a dynamic one whose range holds it"
+                f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle takes {extent} (height x "
+                "width): decode it with a bundle of that shape, or with a dynamic one whose range includes it"
             )
         if n_slices != len(self._manifest.model.groups):
             raise WrongBundleError("written with another number of slices than this bundle has")
 
     def _encode_tiles(self, y: Floats, z: Floats, count: int) -> list[CodedTile]:
-        """y [B, M, H/16, W/16] and z [B, N, H/64, W/64] -> the first `count` tiles; the others fill the group."""
+        """Encode the first `count` tiles of a batch: y [B, M, H/16, W/16] and z [B, N, H/64, W/64]."""
         model = self._manifest.model
         z_symbols = _round(z - self._medians)
         y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
@@ -271,17 +351,17 @@ class Codec:
         streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
         return Section(streams, tuple(symbols_checksum(symbols) for symbols, _ in passes))
 
-    def _decode_tiles(self, group: Sequence["_CodedBy"], see: Callable[[Symbols], None]) -> Floats:
-        """y_hat [B, M, H/16, W/16] of a group of tiles. `see` is shown all symbols before a subgraph gets them."""
+    def _decode_tiles(self, group: Sequence["_CodedBy"], observe: Callable[[Symbols], None]) -> Floats:
+        """Decode a group of tiles to y_hat [B, M, H/16, W/16]; `observe` gets all symbols before a subgraph does."""
         height, width = group[0].shape()
         z_indexes = _z_indexes((self._manifest.model.N, height // DOWNSAMPLING, width // DOWNSAMPLING))
 
         def decode(section: Callable[[CodedTile], Section], half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
-            """A pass of every tile, each held to its checksum. indexes: [B, ...]."""
+            """Decode one pass of every tile, and check it against its checksum; `indexes` is [B, ...]."""
             symbols = np.stack(
                 [_decode_stream(t.coder, section(t.tile), half, i, tables) for t, i in zip(group, indexes, strict=True)]
             )
-            see(symbols)
+            observe(symbols)
             return self._fill(symbols)
 
         def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
@@ -296,7 +376,7 @@ class Codec:
 
     @contextmanager
     def _desync(self, what: str) -> Iterator[None]:
-        """A stream that does not decode to what was encoded, as the error that says why."""
+        """Turn a CoderError of the block into a DesyncError that explains the cause."""
         try:
             yield
         except CoderError as error:
@@ -314,24 +394,24 @@ class Codec:
 
 @dataclass(frozen=True)
 class _CodedBy:
-    """A tile, the coder of its streams, and the grid that it is of."""
+    """A coded tile, the coder of its streams, and the grid that the tile belongs to."""
 
     coder: Coder
     tile: CodedTile
     grid: TileGrid
 
     def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+        """Height and width of the tile in pixels."""
         return self.grid.tile_height, self.grid.tile_width
 
 
 def _round(values: Floats) -> Symbols:
-    # Beyond these limits no coder takes them, and an int32 holds no more.
+    # No coder takes values beyond these limits, and much larger ones would overflow int32.
     return np.rint(values).clip(-(2.0**30), 2.0**30).astype(np.int32)
 
 
 def _z_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
-    """The row that codes each symbol of z: its channel. uint16, of `shape` [N, H, W]."""
+    """Return the row of the CDF table that codes each symbol of z, which is its channel: uint16 [N, H, W]."""
     return np.broadcast_to(np.arange(shape[0], dtype=np.uint16)[:, None, None], shape)
 
 
@@ -343,15 +423,16 @@ def _decode_stream(coder: Coder, section: Section, half: int, indexes: Indexes, 
 
 
 def _bytes(data: object) -> bytes:
-    """A file's content. Raises ContainerError for anything else, such as its name."""
+    """Return a file's content as bytes. Raises FormatError for anything else, such as a file's name."""
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     raise FormatError(f"a file is decoded from its bytes, not from {type(data).__name__}: read it first")
 
 
 _WHY_DESYNC = {
-    "exact": "the fingerprint is that of this bundle, the arithmetic that wrote or reads the file is not: one of the "
-    "two machines does not compute the bundle's integers; run elic conformance on both",
-    "float": "the fingerprint is that of this bundle, the float arithmetic of this machine is not that which wrote the "
-    "file; decode it with the backend, thread count and processor that encoded, or use a bundle of exact arithmetic",
+    "exact": "the fingerprint is that of this bundle, so one of the two machines does not compute the bundle's "
+    "integers; run elic conformance on both",
+    "float": "the fingerprint is that of this bundle, but the float arithmetic of this machine is not that of the "
+    "encoder; decode with the encoder's backend, thread count and processor, or use a bundle of exact arithmetic",
 }
+"""Why a whole file of this bundle may decode to other symbols, by the bundle's arithmetic."""

@@ -1,8 +1,8 @@
-"""Does a backend compute an exact bundle's integers? Asked of a known input, before anything is coded.
+"""Conformance: check with a known input that a backend computes an exact bundle's integers, before anything is coded.
 
-The input is a few symbols of z and y, repeated to the smallest shape that the decoder
-takes. h_s and the context subgraphs run over it as they do over an image; the digest of each one's
-outputs must be the manifest's, which the exporter made in float64.
+The known input is a small array of symbols of z and y, repeated to the smallest shape that the decoder takes. h_s and
+the context subgraphs are run on it as on an image. The digest of each subgraph's outputs must be the one in the
+manifest, which the exporter computed in float64.
 """
 
 import hashlib
@@ -22,22 +22,39 @@ from elic_runtime.subgraphs import H_S, deciding_names
 from elic_runtime.tables import check_size
 
 Patches = tuple[NDArray[np.int8], NDArray[np.int8]]
-"""Symbols of z [N, h, w] and of y [M, h, w] that repeat in both directions."""
+"""The known input: symbols of z [N, h, w] and of y [M, h, w], which are repeated in both directions."""
 
 Trace = dict[str, tuple[Arrays, Arrays]]
-"""What went in and out of each subgraph, by its name."""
+"""The inputs and the outputs of each subgraph, by its name."""
 
 _PASSED: set[tuple[OnnxRuntime, str]] = set()
-"""Settings that passed in this process, each with the manifest."""
+"""Settings that passed in this process, each with the manifest of the bundle."""
 
 
 def require_exact(
     bundle: Bundle, factory: RunnerFactory, runners: Mapping[str, Runner], medians: NDArray[np.float32]
 ) -> None:
-    """Run the known input of an exact bundle, unless this very setting has passed before.
+    """Check an exact bundle's known input, unless it passed with the same setting before. Other bundles always pass.
 
-    factory: what loaded the runners; only ONNX Runtime on a CPU is known to compute alike twice.
-    Raises ConformanceError naming the backend and the first subgraph that differs.
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle to check.
+    factory : RunnerFactory
+        What loaded the runners. Only a setting of ONNX Runtime on a CPU is known to repeat its results, so any other
+        factory is checked each time.
+    runners : mapping of str to Runner
+        The runners of the subgraphs that decide symbols, by name.
+    medians : ndarray
+        float32 [N], of the bundle's entropy tables.
+
+    Raises
+    ------
+    ConformanceError
+        If the backend computes other integers; the message names the backend and the first subgraph that differs.
+    BundleError
+        If the known input is missing, was changed, or does not fit the bundle.
+
     """
     manifest = bundle.manifest
     if manifest.conformance is None:
@@ -56,19 +73,51 @@ def require_exact(
 
 
 def load_deciding(bundle: Bundle, factory: RunnerFactory) -> dict[str, Runner]:
-    """The runners of the subgraphs that decide symbols. Raises BundleError."""
+    """Load the subgraphs that decide symbols.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle that contains them.
+    factory : RunnerFactory
+        What loads each of them.
+
+    Returns
+    -------
+    dict of str to Runner
+        Runners by the subgraphs' names, in the order in which they run.
+
+    Raises
+    ------
+    BundleError
+        If a subgraph cannot be loaded.
+
+    """
     return {name: load_runner(bundle, factory, name) for name in deciding_names(bundle.manifest.model)}
 
 
 def first_difference(bundle: Bundle, runners: Mapping[str, Runner], medians: NDArray[np.float32]) -> str | None:
-    """The first subgraph whose integers are not the manifest's, or None.
+    """Run the known input, and return the first subgraph whose outputs differ from the manifest's digests, or None.
 
-    medians: of the bundle's entropy tables. Raises BundleError.
+    Parameters
+    ----------
+    bundle : Bundle
+        A bundle of exact arithmetic.
+    runners : mapping of str to Runner
+        The runners of the subgraphs that decide symbols, by name.
+    medians : ndarray
+        float32 [N], of the bundle's entropy tables.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not exact, or its known input is missing, was changed, or does not fit it.
+
     """
     manifest = bundle.manifest
     if manifest.conformance is None:
         raise BundleError(
-            f"{bundle.folder}: its arithmetic is {manifest.arithmetic}, which no check can hold to be exact"
+            f"{bundle.folder}: its arithmetic is {manifest.arithmetic}, and only exact arithmetic can be checked"
         )
     names, wanted = deciding_names(manifest.model), manifest.conformance.digests
     if set(wanted) != set(names):
@@ -89,9 +138,23 @@ def trace(
     medians: NDArray[np.float32],
     runners: Mapping[str, Runner],
 ) -> Trace:
-    """Run h_s and the context subgraphs over known symbols, in `batch` images.
+    """Run h_s and the context subgraphs on known symbols, and record their inputs and outputs.
 
-    medians: float32 [N]. runners: by subgraph.
+    Parameters
+    ----------
+    model : ModelInfo
+        Widths and wiring of the model.
+    shape : Shape
+        Height and width of the image in pixels.
+    batch : int
+        How many images to run at once.
+    patches : Patches
+        The symbols to repeat.
+    medians : ndarray
+        float32 [N], of the entropy tables.
+    runners : mapping of str to Runner
+        The runners of the subgraphs that decide symbols, by name.
+
     """
     found: Trace = {}
 
@@ -118,7 +181,18 @@ def trace(
 
 
 def digest(outputs: Arrays, names: list[str]) -> str:
-    """SHA-256 over outputs in the order of `names`, as little-endian float32, without negative zeros."""
+    """Return the SHA-256 of a subgraph's outputs, in hex.
+
+    The outputs are hashed as little-endian float32, with negative zeros replaced by zeros.
+
+    Parameters
+    ----------
+    outputs : dict of ndarray
+        Outputs by name.
+    names : list of str
+        The order in which they are hashed.
+
+    """
     hashed = hashlib.sha256()
     for name in names:
         hashed.update(np.ascontiguousarray(outputs[name] + np.float32(0), dtype="<f4").tobytes())
@@ -126,18 +200,32 @@ def digest(outputs: Arrays, names: list[str]) -> str:
 
 
 def read_patches(path: Path, model: ModelInfo) -> Patches:
-    """Read `conformance.npz`. Raises BundleError."""
+    """Read `conformance.npz`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    model : ModelInfo
+        The model whose symbols it must contain.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or too large, or is not a known input of this model.
+
+    """
     try:
         check_size(path)
         with np.load(path, allow_pickle=False) as file:
             z, y = file["z_symbols"], file["y_symbols"]
     except BundleError:
         raise
-    except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own
-        raise BundleError(f"{path}: no known input: {' '.join(str(error).split())}") from None
+    except Exception as error:  # each layer of a damaged zip archive of arrays raises exceptions of its own
+        raise BundleError(f"{path}: not a known input: {' '.join(str(error).split())}") from None
     for patch, channels in ((z, model.N), (y, model.M)):
         if patch.dtype != np.int8 or patch.ndim != 3 or patch.shape[0] != channels or not patch.size:
-            raise BundleError(f"{path}: no known input of this model")
+            raise BundleError(f"{path}: not a known input of this model")
     return z, y
 
 
@@ -147,7 +235,8 @@ def write_patches(path: Path, patches: Patches) -> None:
 
 
 def _repeat(patch: NDArray[np.int8], batch: int, height: int, width: int) -> Floats:
-    """[C, h, w] -> float32 [batch, C, height, width], the images one row apart."""
+    """Repeat a patch [C, h, w] to float32 [batch, C, height, width]; each image begins one row after the previous."""
     columns = np.arange(width) % patch.shape[2]
     images = [patch[:, (np.arange(height) + b) % patch.shape[1]][:, :, columns] for b in range(batch)]
-    return np.stack(images).astype(np.float32)
+    repeated: NDArray[np.int8] = np.stack(images)
+    return repeated.astype(np.float32)

@@ -1,7 +1,7 @@
 """The compressed file, `.elic`: bytes <-> header, sections and streams.
 
-docs/format.md is the specification. Everything read is bounded before it is used:
-nothing is allocated from a number that the bytes at hand do not back.
+docs/format.md is the specification. Every number that is read is bounded before it is used: no allocation is larger
+than the remaining bytes of the file justify.
 """
 
 import struct
@@ -21,9 +21,13 @@ from elic_runtime.tiles import TileGrid
 MAGIC = b"ELIC"
 VERSION = 2
 SUFFIX = ".elic"
+
 FINGERPRINT_BYTES = 8
+"""How many bytes of the bundle's fingerprint a file contains."""
 
 ARITHMETIC = {"float": 0, "exact": 1}
+"""The numbers that stand for the arithmetic of the context model."""
+
 _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
 
 _HEADER = struct.Struct("<4s4B8s2I2H")
@@ -35,10 +39,15 @@ _MAX_LENGTH_BYTES = 5
 
 @dataclass(frozen=True)
 class Section:
-    """Streams that are checked together: z, or the two passes of a slice of y.
+    """Streams with a common checksum: that of z, or those of the two passes of a slice of y.
 
-    streams: one for z; anchor and non-anchor for a slice.
-    symbols_crcs: of each stream's decoded symbols, as `symbols_checksum` makes them.
+    Parameters
+    ----------
+    streams : tuple of bytes
+        One stream for z; the anchor and the non-anchor stream for a slice.
+    symbols_crcs : tuple of int
+        Checksum of each stream's decoded symbols, as `symbols_checksum` computes it.
+
     """
 
     streams: tuple[bytes, ...]
@@ -46,13 +55,13 @@ class Section:
 
     @property
     def size(self) -> int:
-        """Bytes of the streams."""
+        """Size of the streams in bytes."""
         return sum(map(len, self.streams))
 
 
 @dataclass(frozen=True)
 class CodedTile:
-    """One tile: z, then the slices of y in coding order."""
+    """One tile: the section of z, and the sections of the slices of y in coding order."""
 
     z: Section
     slices: tuple[Section, ...]
@@ -60,11 +69,21 @@ class CodedTile:
 
 @dataclass(frozen=True)
 class Container:
-    """A whole file.
+    """The content of a file.
 
-    coder: name of the entropy coder. arithmetic: that of the context model.
-    fingerprint: the first 8 bytes of the bundle's.
-    grid: the image's size and how it is tiled. tiles: row by row.
+    Parameters
+    ----------
+    coder : str
+        Name of the entropy coder.
+    arithmetic : {"float", "exact"}
+        Arithmetic of the context model.
+    fingerprint : bytes
+        The first `FINGERPRINT_BYTES` bytes of the bundle's fingerprint.
+    grid : TileGrid
+        Size of the image and of its tiles.
+    tiles : tuple of CodedTile
+        The tiles, row by row.
+
     """
 
     coder: str
@@ -75,7 +94,7 @@ class Container:
 
 
 def serialize(container: Container) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     grid = container.grid
     header = _HEADER.pack(
         MAGIC,
@@ -100,11 +119,27 @@ def serialize(container: Container) -> bytes:
 def parse(
     data: bytes, max_pixels: int = MAX_PIXELS, check: Callable[[Container, int], None] | None = None
 ) -> Container:
-    """Read a file and check every byte of it.
+    """Parse a file, and check every byte of it.
 
-    check: called with the header (a container without tiles) and the number of slices
-    before anything else is read; what it raises goes through.
-    Raises FormatError (no `.elic` file, or fields out of bounds), TruncatedError, ChecksumError.
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    max_pixels : int
+        An image with more pixels is refused.
+    check : callable, optional
+        Called with the header (a container without tiles) and the number of slices, before anything else is read. Its
+        exceptions are passed on.
+
+    Raises
+    ------
+    FormatError
+        If the data are not an `.elic` file, or a field is out of bounds.
+    TruncatedError
+        If the file ends early.
+    ChecksumError
+        If a checksum differs.
+
     """
     reader = _Reader(data)
     header, n_slices = _parse_header(reader, max_pixels)
@@ -119,7 +154,7 @@ def parse(
 
 
 def symbols_checksum(symbols: NDArray[np.int32]) -> int:
-    """The low 16 bits of CRC-32 over a stream's symbols as little-endian int32."""
+    """Return the low 16 bits of the CRC-32 of a stream's symbols as little-endian int32."""
     return zlib.crc32(symbols.astype("<i4").tobytes()) & 0xFFFF
 
 
@@ -134,7 +169,7 @@ def _index_entry(section: Section) -> bytes:
 
 
 def _pack_length(value: int) -> bytes:
-    """LEB128: seven bits a byte, low ones first, the top bit set on all but the last."""
+    """Encode as LEB128: seven bits per byte, the lowest first; the top bit is set in all bytes but the last."""
     groups = bytearray()
     while value > 0x7F:
         groups.append(0x80 | value & 0x7F)
@@ -151,7 +186,7 @@ def _chained_crc(parts: Sequence[bytes]) -> int:
 
 
 class _Reader:
-    """A cursor over bytes that cannot leave them."""
+    """A cursor over bytes, which never reads beyond their end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -171,7 +206,7 @@ class _Reader:
         return int(layout.unpack(self.take(layout.size, what))[0])
 
     def take_length(self, what: str) -> tuple[int, bytes]:
-        """A LEB128 number, and the bytes it was read from."""
+        """Read a LEB128 number. Returns it with the bytes that it was read from."""
         value, raw = 0, b""
         for shift in range(0, 7 * _MAX_LENGTH_BYTES, 7):
             byte = self.take(1, what)
@@ -185,7 +220,7 @@ class _Reader:
 
 
 def _parse_header(reader: _Reader, max_pixels: int) -> tuple[Container, int]:
-    """The header as a container without tiles, and the number of slices."""
+    """Parse the header into a container without tiles, and the number of slices."""
     signature = reader.take(len(MAGIC), "the signature")
     if signature != MAGIC:
         raise FormatError("not an .elic file: the signature differs")

@@ -1,7 +1,7 @@
-"""The walk over slices and passes: context subgraphs on one side, symbols on the other.
+"""The walk over slices and passes, which runs the context subgraphs and exchanges symbols with the entropy coder.
 
-Encoder and decoder run this same walk over the same subgraphs; they differ in where a
-pass's symbols come from. Positions are packed as the model packs them: [C, H, W/2].
+Encoder and decoder run the same walk with the same subgraphs; they differ in where the symbols of a pass come from. The
+positions of a pass are packed as [C, H, W/2].
 """
 
 from collections.abc import Callable
@@ -19,15 +19,29 @@ Symbols = NDArray[np.int32]
 
 
 class PassCoder(Protocol):
-    """What a walk does at each pass."""
+    """The function that a walk calls at each pass: it encodes the pass's symbols, or decodes them."""
 
     def __call__(self, k: int, half: int, means: Floats, scales: Floats, /) -> Symbols:
-        """Symbols int32 of slice k, pass `half`, shaped like its means and scales [B, C, H, W/2]."""
+        """Return the symbols of slice k and pass `half`: int32 [B, C, H, W/2], like `means` and `scales`."""
         ...
 
 
 def pack(full: NDArray[np.float32], parity: int) -> Floats:
-    """The positions whose row + column have this parity: [B, C, H, W] -> [B, C, H, W/2]."""
+    """Keep the positions of one parity.
+
+    Parameters
+    ----------
+    full : ndarray
+        [B, C, H, W], with H and W even.
+    parity : int
+        Parity of row + column, 0 or 1, at the positions to keep.
+
+    Returns
+    -------
+    ndarray
+        [B, C, H, W/2]. Each row holds its kept values in order.
+
+    """
     b, c, h, w = full.shape
     packed = np.empty((b, c, h, w // 2), dtype=full.dtype)
     packed[:, :, 0::2] = full[:, :, 0::2, parity::2]
@@ -36,7 +50,18 @@ def pack(full: NDArray[np.float32], parity: int) -> Floats:
 
 
 def interleave(anchor: Floats, nonanchor: Floats, anchor_parity: int, out: Floats) -> None:
-    """Both halves of a slice, [B, C, H, W/2] each, back into `out` [B, C, H, W]."""
+    """Write the two packed halves of a slice to their positions.
+
+    Parameters
+    ----------
+    anchor, nonanchor : ndarray
+        [B, C, H, W/2].
+    anchor_parity : int
+        Parity of row + column, 0 or 1, at anchor positions.
+    out : ndarray
+        Where to write: [B, C, H, W].
+
+    """
     for parity, packed in ((anchor_parity, anchor), (1 - anchor_parity, nonanchor)):
         out[:, :, 0::2, parity::2] = packed[:, :, 0::2]
         out[:, :, 1::2, 1 - parity :: 2] = packed[:, :, 1::2]
@@ -47,19 +72,36 @@ def _dequantize(symbols: Symbols, means: Floats) -> Floats:
 
 
 class ContextModel:
-    """The context subgraphs of a bundle, ready to walk."""
+    """The context subgraphs of a bundle.
+
+    Parameters
+    ----------
+    model : ModelInfo
+        Widths and wiring of the model.
+    load : callable
+        Returns the runner of the subgraph with a given name.
+
+    """
 
     def __init__(self, model: ModelInfo, load: Callable[[str], Runner]) -> None:
-        """load: gives the runner of a subgraph by name."""
         self.model = model
         self._runners = [[load(pass_name(k, half)) for half in (ANCHOR, NONANCHOR)] for k in range(len(model.groups))]
 
     def walk(self, latent_means: Floats, latent_scales: Floats, code: PassCoder) -> Floats:
         """Run every pass in coding order.
 
-        latent_means, latent_scales: [B, C, H, W], from h_s.
-        code: gives or takes the symbols of a pass.
-        Returns y_hat [B, M, H, W].
+        Parameters
+        ----------
+        latent_means, latent_scales : ndarray
+            The outputs of h_s: float32 [B, L, H, W], where L is the model's `latent_channels`.
+        code : PassCoder
+            Encodes or decodes the symbols of a pass.
+
+        Returns
+        -------
+        ndarray
+            y_hat: float32 [B, M, H, W].
+
         """
         model = self.model
         batch, _, height, width = latent_means.shape

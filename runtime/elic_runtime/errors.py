@@ -1,52 +1,52 @@
-"""What can go wrong, as types. Every message is one line that says what to do."""
+"""The exceptions of the runtime. Every message is one line that says what is wrong and what to do."""
 
 
 class ElicError(Exception):
-    """Base of all errors that the runtime raises on bad input."""
+    """Base class of all exceptions that the runtime raises for bad input."""
 
 
 class BundleError(ElicError):
-    """A bundle that is missing, incomplete, edited, of another format version, or does not run."""
+    """Raised if a bundle is missing, incomplete, changed or of another format version, or cannot be run."""
 
 
 class NotFiniteError(BundleError):
-    """A subgraph that gives NaN or infinity."""
+    """Raised if a subgraph returns NaN or infinity."""
 
 
 class ConformanceError(ElicError):
-    """A backend that does not compute the integers of an exact bundle: its files could be read nowhere else."""
+    """Raised if a backend does not compute an exact bundle's integers, so that no other could read its files."""
 
 
 class ImageError(ElicError):
-    """An image that cannot be read, or whose pixels the codec does not code."""
+    """Raised if an image cannot be read or written, or its pixels have no single meaning in 8-bit RGB."""
 
 
 class CoderError(ElicError):
-    """Symbols that cannot be coded, a stream that is not theirs, or a coder of an unknown name."""
+    """Raised if symbols cannot be coded, a stream does not decode to its symbols, or a coder is unknown."""
 
 
 class ContainerError(ElicError):
-    """A compressed file that cannot be decoded; the kinds below say why."""
+    """Base class of the exceptions for compressed files that cannot be decoded."""
 
 
 class FormatError(ContainerError):
-    """Not an `.elic` file, of a later version, or with fields out of bounds."""
+    """Raised if a file is not an `.elic` file, is of another version, or has a field out of bounds."""
 
 
 class TruncatedError(ContainerError):
-    """The file ends before its streams do."""
+    """Raised if a file ends before its last stream does."""
 
 
 class ChecksumError(ContainerError):
-    """Bytes differ from those that were written."""
+    """Raised if bytes of a file differ from those that were written."""
 
 
 class WrongBundleError(ContainerError):
-    """A whole file, written with another checkpoint, arithmetic or tile size."""
+    """Raised if an undamaged file was written with another checkpoint, arithmetic or tile size."""
 
 
 class DesyncError(ContainerError):
-    """Bytes are whole, decoded symbols are not those that were encoded.
+    """Raised if an undamaged file decodes to other symbols than were encoded.
 
-    The two ends computed different scale indexes: same bundle, other arithmetic.
+    The encoder and the decoder have the same bundle, but their arithmetic computed different scale indexes.
     """

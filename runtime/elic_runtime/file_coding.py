@@ -1,6 +1,6 @@
-"""Image files to `.elic` files and back, and what an `.elic` file says of itself.
+"""Image files -> `.elic` files and back, and the facts that an `.elic` file contains.
 
-`codec.py` knows arrays and bytes; this module adds the files. The `elic` command is a thin layer over it.
+`codec.py` works on arrays and bytes; this module adds the files. The `elic` command is a thin layer over it.
 """
 
 import os
@@ -19,14 +19,14 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class CodedFile:
-    """One image that was compressed or decompressed.
+    """The result of compressing or decompressing one image.
 
     Parameters
     ----------
     width, height : int
-        Pixels.
+        Size of the image in pixels.
     size : int
-        Bytes of the `.elic` file.
+        Size of the `.elic` file in bytes.
     seconds : float
         Time that the codec took, without reading and writing files.
     converted_from : str, optional
@@ -48,22 +48,22 @@ class CodedFile:
 
 @dataclass(frozen=True)
 class ContainerInfo:
-    """What an `.elic` file says of itself.
+    """The facts that an `.elic` file contains.
 
     Parameters
     ----------
     grid : TileGrid
         Size of the image and of its tiles, in pixels.
     size : int
-        Bytes of the file.
+        Size of the file in bytes.
     coder, arithmetic : str
         The entropy coder, and the arithmetic of the context model.
     fingerprint : str
-        Of the bundle that wrote it, in hex.
+        The first bytes of the fingerprint of the bundle that wrote the file, in hex.
     z_bytes : int
-        Bytes of z's streams.
+        Size of the streams of z in bytes.
     slice_bytes : tuple of int
-        Bytes of each slice's streams. What is left of `size` is header and indexes.
+        Size of each slice's streams in bytes.
 
     """
 
@@ -77,17 +77,17 @@ class ContainerInfo:
 
     @property
     def width(self) -> int:
-        """Pixels from left to right."""
+        """Width of the image in pixels."""
         return self.grid.width
 
     @property
     def height(self) -> int:
-        """Pixels from top to bottom."""
+        """Height of the image in pixels."""
         return self.grid.height
 
     @property
     def header_bytes(self) -> int:
-        """Bytes of header, indexes and checksums."""
+        """Size in bytes of what is not in streams: the header, the indexes and the checksums."""
         return self.size - self.z_bytes - sum(self.slice_bytes)
 
 
@@ -97,7 +97,7 @@ def compress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile:
     Parameters
     ----------
     codec : Codec
-        Loaded with its encoder.
+        A codec that was loaded with its encoder.
     source : str or PathLike
         Any file that `elic_runtime.images.read_image` reads.
     target : str or PathLike
@@ -129,18 +129,18 @@ def decompress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile
     Parameters
     ----------
     codec : Codec
-        Loaded with its decoder.
+        A codec that was loaded with its decoder.
     source : str or PathLike
         An `.elic` file.
     target : str or PathLike
-        Image to write, in the lossless format that its name ends in: see `elic_runtime.images.WRITABLE`.
+        Image to write. Its suffix selects a lossless format: see `elic_runtime.images.WRITABLE`.
 
     Raises
     ------
     ContainerError, BundleError
         As `Codec.decompress` raises them.
     ImageError
-        For an ending that is not written.
+        If images with this suffix are not written.
     OSError
         If a file cannot be read or written.
 
@@ -158,7 +158,7 @@ def decompress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile
 
 
 def read_info(data: bytes) -> ContainerInfo:
-    """What an `.elic` file says of itself. Every byte of it is checked; no bundle is needed.
+    """Read the facts of an `.elic` file. All its bytes are checked; no bundle is needed.
 
     Parameters
     ----------
@@ -191,7 +191,21 @@ def read_info(data: bytes) -> ContainerInfo:
 
 
 def compress_photograph(codec: Codec, photograph: Photograph) -> tuple[bytes, CodedFile]:
-    """The `.elic` file of a photograph that was read. Raises what `Codec.compress` raises."""
+    """Compress a photograph that was read into the bytes of an `.elic` file.
+
+    Parameters
+    ----------
+    codec : Codec
+        A codec that was loaded with its encoder.
+    photograph : Photograph
+        As `elic_runtime.images.read_photograph` returns it.
+
+    Raises
+    ------
+    ImageError, CoderError, BundleError
+        As `Codec.compress` raises them.
+
+    """
     start = time.perf_counter()
     data = codec.compress(photograph.pixels)
     seconds = time.perf_counter() - start
@@ -200,7 +214,25 @@ def compress_photograph(codec: Codec, photograph: Photograph) -> tuple[bytes, Co
 
 
 def decompress_data(codec: Codec, data: bytes, suffix: str) -> tuple[bytes, CodedFile]:
-    """The bytes of an image file of the format with this ending. Raises what `decompress_file` raises."""
+    """Decompress the bytes of an `.elic` file into the bytes of an image file.
+
+    Parameters
+    ----------
+    codec : Codec
+        A codec that was loaded with its decoder.
+    data : bytes
+        The `.elic` file.
+    suffix : str
+        Suffix of the image format, such as `.png`: see `elic_runtime.images.WRITABLE`.
+
+    Raises
+    ------
+    ContainerError, BundleError
+        As `Codec.decompress` raises them.
+    ImageError
+        If images with this suffix are not written.
+
+    """
     start = time.perf_counter()
     image = codec.decompress(data)
     seconds = time.perf_counter() - start

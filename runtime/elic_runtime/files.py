@@ -1,4 +1,4 @@
-"""Files on disk: digests, and writing that leaves either the whole file or none."""
+"""Files on disk: computing digests, and writing a file either whole or not at all."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ _BLOCK = 1 << 20
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex. Raises OSError."""
+    """Return the SHA-256 of a file's bytes, in hex. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -21,15 +21,26 @@ def sha256_file(path: Path) -> str:
 
 @contextlib.contextmanager
 def partial_path(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` if the block ends well, and nothing if not.
+    """Give a temporary path beside `path` to write to; it replaces `path` if the block ends without an exception.
 
-    A link's target is written, not the link. Raises OSError for a device, pipe or folder; it
-    names `path` where the system names nothing, as of a full disk, or the partial file.
+    If `path` is a link, its target is replaced and not the link.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+
+    Raises
+    ------
+    OSError
+        If `path` is a device, pipe or folder, or cannot be written. The error names `path` even if the system names no
+        file, as for a full disk, or the temporary one.
+
     """
     try:
         path = path.resolve()
-    except RuntimeError:  # Python before 3.13, on links that lead in a circle
-        raise OSError(errno.ELOOP, "links lead in a circle", str(path)) from None
+    except RuntimeError:  # raised by Python before 3.13 if links form a circle
+        raise OSError(errno.ELOOP, "links form a circle", str(path)) from None
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)

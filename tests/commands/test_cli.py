@@ -93,7 +93,7 @@ def test_inputs_that_would_write_one_file_are_refused(photo, bundle_path, tmp_pa
 def test_a_folder_does_not_replace_its_own_pictures(photo, bundle_path, tmp_path):
     before = photo.read_bytes()
     assert elic("compress", tmp_path, tmp_path, "--bundle", bundle_path).exit_code == 0
-    assert refused(elic("decompress", tmp_path, tmp_path, "--bundle", bundle_path), "cat.png: is there already")
+    assert refused(elic("decompress", tmp_path, tmp_path, "--bundle", bundle_path), "cat.png: exists already")
     assert photo.read_bytes() == before
     assert elic("decompress", tmp_path, tmp_path, "--bundle", bundle_path, "--force").exit_code == 0
     assert photo.read_bytes() != before
@@ -169,7 +169,7 @@ def test_bad_input_to_elic(photo, coded, bundle_path, tmp_path):
     assert refused(elic("compress", photo, out, "--bundle", tmp_path), "no bundle here")
     assert refused(elic("compress", photo, out, "--bundle", bundle_path, "--coder", "zip"), "unknown coder")
     assert refused(elic("compress", photo, photo, "--bundle", bundle_path), "ends in .elic")
-    assert refused(elic("compress", photo, tmp_path / "folder", "--bundle", bundle_path), "a folder that exists")
+    assert refused(elic("compress", photo, tmp_path / "folder", "--bundle", bundle_path), "an existing folder")
     assert refused(elic("decompress", photo, tmp_path / "out.png", "--bundle", bundle_path), "not an .elic file")
     assert refused(elic("decompress", coded, tmp_path / "out.jpg", "--bundle", bundle_path), "ends in")
     assert refused(elic("info", photo), "not an .elic file")

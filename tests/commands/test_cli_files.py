@@ -64,7 +64,7 @@ def test_bad_streams(bundle_path, tmp_path):
     assert "standard input: not an .elic file" in one_line(run)
     write_image(tmp_path / "a.png", np.zeros((64, 64, 3), np.uint8))
     run = elic("compress", tmp_path, "-", "--bundle", bundle_path)
-    assert "standard output: a file, where a folder" in one_line(run)
+    assert "standard output: the output of a folder of inputs must be a folder" in one_line(run)
 
 
 def test_a_reader_that_goes_away(photo, bundle_path):

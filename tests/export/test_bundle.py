@@ -1,6 +1,9 @@
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -175,6 +178,53 @@ def test_an_earlier_bundle_is_replaced(checkpoint, deployment, config, bundle_pa
     export_bundle(deployment, small, tmp_path / "bundle")
     assert str(Bundle(tmp_path / "bundle").manifest.encoder) == "64x64"
     assert not (tmp_path / "bundle/parity.json").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+REPLACING = """
+import os, signal, sys
+from pathlib import Path
+from elic_export.replacing import replaced
+
+renamed, at = [], int(sys.argv[2])
+rename = Path.rename
+
+def rename_and_die(self, target):
+    if len(renamed) == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    renamed.append(target)
+    return rename(self, target)
+
+Path.rename = rename_and_die
+with replaced(Path(sys.argv[1]), lambda folder: None) as partial:
+    (partial / "new").write_text("half of a bundle")
+    if at < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("at", [-1, 0, 1], ids=["while it is filled", "before the old one moves", "between both moves"])
+def test_a_kill_loses_no_bundle(deployment, config, bundle_path, tmp_path, at):
+    """Whatever is the moment, an export that follows finds the earlier bundle, and clears the remains away."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(bundle_path, bundle)
+    killed = subprocess.run([sys.executable, "-c", REPLACING, bundle, str(at)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) > 1
+    assert bundle.exists() is (at < 1)
+    with pytest.raises(OperatorError):
+        export_bundle(deployment, config.model_copy(update={"allowed_operators": frozenset()}), bundle)
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+    assert Bundle(bundle).graph_path("g_s").is_file()
+
+
+def test_two_exports_do_not_write_one_folder(deployment, config, tmp_path):
+    def another(graphs):
+        with pytest.raises(ExportError, match="another export is writing it"):
+            export_bundle(deployment, config, tmp_path / "bundle")
+        return graphs
+
+    export_bundle(deployment, config, tmp_path / "bundle", progress=another)
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
 

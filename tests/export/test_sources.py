@@ -21,6 +21,12 @@ def export(*arguments):
     return json.loads(run.stdout)
 
 
+def arguments(folder, checkpoint):
+    """What exports into a folder of the fixture `exported`."""
+    config, bundle = folder / "c.yaml", folder / "bundle"
+    return ("no-entropy", "--config", config, "--out", bundle, "--checkpoint", checkpoint.path)
+
+
 def edit(path, before, after):
     text = path.read_text()
     assert before in text
@@ -29,18 +35,16 @@ def edit(path, before, after):
 
 @pytest.fixture(scope="module")
 def exported(checkpoint, tmp_path_factory):
-    """A folder with a small export, and the arguments that made it."""
+    """A folder with a small export, the bundle `bundle` of the config `c.yaml`."""
     folder = tmp_path_factory.mktemp("sources")
     (folder / "c.yaml").write_text(TINY)
-    folder.joinpath("arguments.json").write_text(json.dumps([*arguments_of(folder, checkpoint.path)]))
-    assert not export(*arguments(folder))["up_to_date"]
+    assert not export(*arguments(folder, checkpoint))["up_to_date"]
     return folder
 
 
 def test_nothing_changed(exported, checkpoint):
     before = (exported / "bundle/manifest.json").stat()
-    given = ("--config", exported / "c.yaml", "--out", exported / "bundle", "--checkpoint", checkpoint.path)
-    assert export("no-entropy", *given)["up_to_date"]
+    assert export(*arguments(exported, checkpoint))["up_to_date"]
     assert (exported / "bundle/manifest.json").stat().st_mtime_ns == before.st_mtime_ns
 
 
@@ -50,8 +54,7 @@ def test_the_answer_needs_no_pytorch(exported, checkpoint):
         "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules"
     )
-    command = ["no-entropy", "--config", str(exported / "c.yaml"), "--out", str(exported / "bundle")]
-    command += ["--checkpoint", str(checkpoint.path)]
+    command = map(str, arguments(exported, checkpoint))
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "up to date" in done.stdout
@@ -75,8 +78,7 @@ def test_a_changed_or_missing_file_is_exported_again(exported, checkpoint, tmp_p
         assert not up_to_date(copied, sources)
         shutil.rmtree(copied)
     (exported / "bundle/targets/README.md").write_text("edited")
-    run = ("no-entropy", "--config", exported / "c.yaml", "--out", exported / "bundle")
-    run += ("--checkpoint", checkpoint.path)
+    run = arguments(exported, checkpoint)
     assert not export(*run)["up_to_date"]
     assert export(*run)["up_to_date"]
     assert not export(*run, "--force")["up_to_date"]

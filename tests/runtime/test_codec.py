@@ -1,8 +1,10 @@
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -64,6 +66,29 @@ def test_picture_and_rate_are_pytorchs(trained_checkpoint, trained_codec, cat):
     bits = sum(float(-p.log2().sum()) for p in forward["likelihoods"].values())
     # Above the ideal: 64 levels for all scales, 8 bytes a stream, and the container.
     assert bits / 8 < len(data) < 1.01 * bits / 8 + 11 * 8 + 110
+
+
+def test_one_codec_serves_several_threads_at_once(bundle_path, cat):
+    """Threads start together on a codec that has coded nothing yet, each with images of its own, both coders."""
+    codec = Codec.load(bundle_path, threads=1)
+    images = [cat[20 * i : 20 * i + 128, 30 * i : 30 * i + 192 - i] for i in range(6)]
+    expected = [Codec.load(bundle_path, threads=1).compress(image) for image in images]
+    exchanged = Codec.load(bundle_path, coder="compressai").compress(images[0])
+    start = Barrier(len(images))
+
+    def work(i):
+        start.wait(timeout=60)
+        for _ in range(5):
+            data = codec.compress(images[i])
+            pictures = [codec.decompress(data), codec.decompress(exchanged)]
+        return data, pictures
+
+    with ThreadPoolExecutor(len(images)) as pool:
+        done = list(pool.map(work, range(len(images))))
+    assert [data for data, _ in done] == expected
+    for data, (picture, exchanged_picture) in done:
+        assert (picture == codec.decompress(data)).all()
+        assert (exchanged_picture == done[0][1][0]).all()
 
 
 def test_noise_is_coded_too(codec):
@@ -216,7 +241,7 @@ def test_hostile_symbols_on_an_fp16_device_are_the_files_fault(float_bundle_path
         return encode(symbols, indexes, tables)
 
     hostile._coder.encode = forge
-    with pytest.raises(FormatError, match="symbols of up to 100000000, which no image gives"):
+    with pytest.raises(FormatError, match="symbols of up to 100000000, which no image produces"):
         codec.decompress(hostile.compress(cat[:128, :192]))
 
 

@@ -202,7 +202,8 @@ def test_the_command_asks_every_setting(bundle_path, float_bundle_path):
     assert onnxruntime.__version__ in run.stdout
     run = conformance_command(float_bundle_path)
     assert run.exit_code == 2
-    assert run.stderr == f"error: {float_bundle_path}: its arithmetic is float, which no check can hold to be exact\n"
+    reason = "its arithmetic is float, and only exact arithmetic can be checked"
+    assert run.stderr == f"error: {float_bundle_path}: {reason}\n"
 
 
 def test_the_command_fails_for_a_backend_that_is_not_exact(bundle_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""What is exported: each subgraph declared, and the modules behind the declarations."""
+"""The declarations of the subgraphs that are exported, and the PyTorch modules that compute them."""

@@ -1,6 +1,6 @@
-"""Which graphs an export makes: the runtime's table of subgraphs, each with the module behind it.
+"""The subgraphs that an export makes: the runtime's table of subgraphs, each with the module that computes it.
 
-`onnx_file.py` turns a declaration into a file, `parity/reference.py` says what it must compute.
+`onnx_file.py` traces a declaration into ONNX, and `parity/reference.py` says what the graph must compute.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ class Declaration:
     Parameters
     ----------
     subgraph : Subgraph
-        Name, inputs and outputs; the tensors are in the module's order.
+        Its entry in the table. Inputs and outputs are in the order of the module's.
     build : callable
-        Makes the module from a deployment.
+        Makes the module from a `Deployment`.
 
     """
 
@@ -37,17 +37,17 @@ class Declaration:
 
     @property
     def name(self) -> str:
-        """The subgraph's name."""
+        """Name of the subgraph."""
         return self.subgraph.name
 
     @property
     def decides_symbols(self) -> bool:
-        """Whether encoder and decoder must get the same bits from it."""
+        """Whether the encoder and the decoder must compute the same bits with it."""
         return self.subgraph.decides_symbols
 
 
 class MergedAnalysis(nn.Module):
-    """g_a and h_a in one graph."""
+    """The subgraph `g_a_h_a`: g_a and h_a in one graph."""
 
     def __init__(self, model: ELIC) -> None:
         super().__init__()
@@ -55,25 +55,61 @@ class MergedAnalysis(nn.Module):
         self.h_a = model.h_a
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, 3, H, W] -> y [B, M, H/16, W/16], z [B, N, H/64, W/64]."""
+        """Transform images to latents and hyper-latents.
+
+        Parameters
+        ----------
+        x : Tensor
+            Images, [B, 3, H, W], 0 to 1.
+
+        Returns
+        -------
+        tuple of Tensor
+            y, [B, M, H/16, W/16], and z, [B, N, H/64, W/64].
+
+        """
         y = self.g_a(x)
         return y, self.h_a(y)
 
 
 class ChunkedHyperSynthesis(nn.Module):
-    """h_s with its output in two."""
+    """The subgraph `h_s`: h_s, with its output split into means and scales."""
 
     def __init__(self, model: ELIC) -> None:
         super().__init__()
         self.h_s = model.h_s
 
     def forward(self, z_hat: Tensor) -> tuple[Tensor, ...]:
-        """z_hat [B, N, H/64, W/64] -> latent means and scales, 2 x [B, M, H/16, W/16]."""
+        """Transform hyper-latents to the parameters that the context model reads.
+
+        Parameters
+        ----------
+        z_hat : Tensor
+            Decoded hyper-latents, [B, N, H/64, W/64].
+
+        Returns
+        -------
+        tuple of Tensor
+            Latent means and latent scales, each [B, L, H/16, W/16], where L is `latent_channels`.
+
+        """
         return self.h_s(z_hat).chunk(2, dim=1)
 
 
 def declare_codec(spec: ModelSpec) -> list[Declaration]:
-    """All subgraphs of a codec that have a module of their own, in the order in which it runs them."""
+    """Declare the subgraphs of a codec, in the order in which it runs them.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Widths and wiring of the model.
+
+    Returns
+    -------
+    list of Declaration
+        All that have a module of their own. `g_s_0` and `g_s_1`, which are cut from g_s, are not among them.
+
+    """
     support = [spec.aggregation_widths(k, NONANCHOR)[0] for k in range(len(spec.groups))]
     table = subgraphs(model_info(spec), support)
     builders = {graph.name: _builder(graph, spec) for graph in table.values()}
@@ -81,7 +117,14 @@ def declare_codec(spec: ModelSpec) -> list[Declaration]:
 
 
 def model_info(spec: ModelSpec) -> ModelInfo:
-    """What a manifest says of a model's widths and wiring."""
+    """Return the widths and the wiring of a model as a manifest states them.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The same as the model states them.
+
+    """
     return ModelInfo(
         variant=spec.variant,
         N=spec.N,
@@ -103,7 +146,7 @@ _TRANSFORMS: dict[str, Build] = {
 
 
 def _builder(graph: Subgraph, spec: ModelSpec) -> Build | None:
-    """None for a subgraph that has no module of its own: it is cut from another one's graph."""
+    """Return what builds a subgraph's module, or None if it has none because it is cut from another graph."""
     if graph.position is None:
         return _TRANSFORMS.get(graph.name)
     k, half = graph.position
@@ -112,7 +155,16 @@ def _builder(graph: Subgraph, spec: ModelSpec) -> Build | None:
 
 
 def declare_no_entropy(spec: ModelSpec, *, likelihoods: bool) -> Declaration:
-    """The end-to-end graph, with or without its likelihoods."""
+    """Declare the end-to-end graph.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Widths and wiring of the model.
+    likelihoods : bool
+        Whether the graph has the outputs `y_likelihoods` and `z_likelihoods`.
+
+    """
     graph = subgraphs(model_info(spec))[NO_ENTROPY]
     kept = {role: tensor for role, tensor in graph.outputs.items() if likelihoods or not tensor.optional}
     return Declaration(replace(graph, outputs=kept), lambda deployment: NoEntropy(deployment, likelihoods=likelihoods))

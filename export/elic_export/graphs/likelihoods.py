@@ -1,8 +1,8 @@
-"""Likelihoods of symbols by operators that export, accurate where they are small.
+"""Likelihoods of symbols, by operators that ONNX has, and accurate where they are small.
 
-CompressAI's own ask for erfc, which ONNX does not have, and permute z, which does not
-trace with open dimensions. Erf and Sigmoid have an *absolute* accuracy of 1e-7 in most
-runtimes: of a likelihood of 1e-6, a bit or more would be wrong.
+CompressAI's own modules cannot be exported: they use erfc, which ONNX does not have, and permute z, which cannot be
+traced with open dimensions. Erf and Sigmoid are no substitute: most runtimes compute them with an *absolute* error of
+1e-7, so a likelihood of 1e-6 would be off by a tenth.
 """
 
 import math
@@ -13,34 +13,55 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, softplus
 
 LIKELIHOOD_BOUND = 1e-9
-"""CompressAI's (entropy_models.py, EntropyModel)."""
+"""Smallest likelihood, as in CompressAI (entropy_models.py, EntropyModel)."""
 
 _ERFC = (
     *(-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806),
     *(0.27886807, -1.13520398, 1.48851587, -0.82215223, 0.17087277),
 )
-"""erfc(x) = t exp(-x^2 + P(t)), t = 1 / (1 + x/2): Numerical Recipes in C, 2nd edition, section 6.2, error 1.2e-7
-*of its value* for x >= 0. These are the coefficients of P, of t^0 first."""
+"""Coefficients of P, from t^0 upwards, in erfc(x) = t exp(-x^2 + P(t)) with t = 1 / (1 + x/2). For x >= 0, the
+*relative* error is at most 1.2e-7 (Numerical Recipes in C, 2nd edition, section 6.2)."""
 
 
 class GaussianLikelihood(nn.Module):
-    """P(symbol) under a Gaussian around 0 (CompressAI's GaussianConditional, its mean taken off already)."""
+    """Likelihood of the symbols of y, as CompressAI's GaussianConditional defines it.
+
+    Parameters
+    ----------
+    model : ELIC
+        The model whose lower bound of scales holds.
+
+    """
 
     def __init__(self, model: ELIC) -> None:
         super().__init__()
         self.bound = float(model.gaussian_conditional.lower_bound_scale.bound)
 
     def forward(self, symbols: Tensor, scales: Tensor) -> Tensor:
-        """2 x [B, C, H, W] -> [B, C, H, W], at least 1e-9."""
+        """Return the likelihoods of symbols under Gaussians with mean 0.
+
+        Parameters
+        ----------
+        symbols : Tensor
+            The symbols, which are y minus its mean, rounded: [B, C, H, W].
+        scales : Tensor
+            Standard deviations, [B, C, H, W].
+
+        Returns
+        -------
+        Tensor
+            Likelihoods, [B, C, H, W], at least 1e-9.
+
+        """
         distance = symbols.abs()
         unit = math.sqrt(0.5) / scales.clamp(min=self.bound)
-        # Below the mean, where the tail is: both values are small, and so is their difference's error.
+        # In the lower tail both values are small, and so is the error of their difference.
         upper, lower = (0.5 - distance) * unit, (-0.5 - distance) * unit
         return (_half_erfc_below(upper) - _half_erfc(-lower)).clamp(min=LIKELIHOOD_BOUND)
 
 
 def _half_erfc(x: Tensor) -> Tensor:
-    """erfc(x) / 2 for x >= 0."""
+    """Return erfc(x) / 2 for x >= 0."""
     t = 1 / (1 + 0.5 * x)
     polynomial = _ERFC[-1] * t + _ERFC[-2]
     for coefficient in reversed(_ERFC[:-2]):
@@ -49,15 +70,21 @@ def _half_erfc(x: Tensor) -> Tensor:
 
 
 def _half_erfc_below(x: Tensor) -> Tensor:
-    """erfc(-x) / 2 for any x: the value itself for x <= 0, and 1 less it above."""
+    """Return erfc(-x) / 2 for any x, which is 1 - erfc(x) / 2 for x > 0."""
     sign = x.sign()
     return 0.5 * (1 + sign) - sign * _half_erfc(x.abs())
 
 
 class FactorizedLikelihood(nn.Module):
-    """P(symbol of z) by its channel's distribution (CompressAI's EntropyBottleneck).
+    """Likelihood of the symbols of z, as CompressAI's EntropyBottleneck defines it.
 
-    Its little networks, one per channel, are convolutions with as many groups as channels.
+    The bottleneck has a small network per channel. These are computed by 1x1 convolutions with a group per channel.
+
+    Parameters
+    ----------
+    model : ELIC
+        The model whose bottleneck holds the networks.
+
     """
 
     def __init__(self, model: ELIC) -> None:
@@ -71,10 +98,22 @@ class FactorizedLikelihood(nn.Module):
         self.factors = nn.ParameterList(_frozen(f.detach().tanh().reshape(1, -1, 1, 1)) for f in bottleneck.factors)
 
     def forward(self, z_hat: Tensor) -> Tensor:
-        """[B, N, H, W] -> [B, N, H, W], at least 1e-9."""
+        """Return the likelihoods of hyper-latents.
+
+        Parameters
+        ----------
+        z_hat : Tensor
+            Decoded hyper-latents, [B, N, H, W].
+
+        Returns
+        -------
+        Tensor
+            Likelihoods, [B, N, H, W], at least 1e-9.
+
+        """
         lower, upper = self._logits(z_hat - 0.5), self._logits(z_hat + 0.5)
-        # CompressAI takes the difference on the side of 0 where both sigmoids are small. So does
-        # this, without a sign: in fp16 saturated logits add up to exactly 0, and so would everything.
+        # Like CompressAI, take the difference on the side of 0 where both sigmoids are small, but without a sign(): in
+        # fp16, the sum of two saturated logits can be exactly 0, and their sign would make the likelihood 0.
         middle, half = (lower + upper).abs() / 2, (upper - lower) / 2
         return (_sigmoid(half - middle) - _sigmoid(-half - middle)).clamp(min=LIKELIHOOD_BOUND)
 

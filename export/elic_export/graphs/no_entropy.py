@@ -1,6 +1,6 @@
-"""The whole codec as one graph that rounds instead of coding: pictures and rates on a device.
+"""The whole codec as one graph that rounds instead of coding, to measure pictures and rates on a device.
 
-The same packed context modules as in the codec's subgraphs, one after the other.
+It has the same packed context modules as the codec's subgraphs, one after the other.
 """
 
 import torch
@@ -13,13 +13,21 @@ from elic_export.graphs.reshapes import halves, interleave, interleave_rows
 
 
 class NoEntropy(nn.Module):
-    """`no_entropy`.
+    """The subgraph `no_entropy`.
 
     ```
     input ─ g_a ─ y ─ slices, passes ─ y_hat ─ g_s ─ x_hat
                   └ h_a ─ round ─ h_s ┘    └ y_likelihoods
                             └ z_likelihoods
     ```
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The model to export.
+    likelihoods : bool
+        Whether to compute the likelihoods.
+
     """
 
     def __init__(self, deployment: Deployment, *, likelihoods: bool) -> None:
@@ -37,7 +45,20 @@ class NoEntropy(nn.Module):
         self.register_buffer("medians", torch.from_numpy(deployment.tables.medians)[None, :, None, None])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """x [B, 3, H, W] -> x_hat [B, 3, H, W], not clamped; y and z likelihoods if they are wanted."""
+        """Encode and decode images, rounding instead of coding.
+
+        Parameters
+        ----------
+        x : Tensor
+            Images, [B, 3, H, W], 0 to 1.
+
+        Returns
+        -------
+        tuple of Tensor
+            x_hat, [B, 3, H, W], not clamped. If likelihoods are computed, also those of y, [B, M, H/16, W/16], and of
+            z, [B, N, H/64, W/64].
+
+        """
         y = self.g_a(x)
         z_hat = (self.h_a(y) - self.medians).round() + self.medians
         y_hat, symbols, scales = self._walk(y, self.h_s(z_hat).chunk(2, dim=1))
@@ -47,10 +68,10 @@ class NoEntropy(nn.Module):
         return x_hat, self.y_likelihood(symbols, scales), self.z_likelihood(z_hat)
 
     def _walk(self, y: Tensor, latents: tuple[Tensor, ...]) -> list[Tensor]:
-        """y_hat, symbols and scales, [B, M, H/16, W/16] each."""
+        """Round all slices in coding order; return y_hat, symbols and scales, each [B, M, H/16, W/16]."""
         y_hat_slices: list[Tensor] = []
         coded: list[tuple[Tensor, ...]] = []
-        for k, y_slice in enumerate(y.split(self.groups, dim=1)):
+        for k, y_slice in enumerate(torch.split(y, list(self.groups), dim=1)):
             means, scales, support = self.anchors[k](*latents, *(y_hat_slices[i] for i in self.context_slices[k]))
             even, odd = (interleave_rows(*rows) for rows in halves(y_slice))
             y_anchor, y_nonanchor = (odd, even) if self.anchor_parity else (even, odd)
@@ -63,6 +84,6 @@ class NoEntropy(nn.Module):
 
 
 def _round(y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A pass: y_hat, symbols and scales, [B, C, H/16, W/32] each."""
+    """Round one pass; return y_hat, symbols and scales, each [B, C, H/16, W/32]."""
     symbols = (y - means).round()
     return symbols + means, symbols, scales

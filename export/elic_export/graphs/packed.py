@@ -1,16 +1,15 @@
-"""The context model as two graphs per slice, each position computed once.
+"""The context model as two modules per slice, which compute each position once.
 
-`elic_models.context.SliceContext` is the reference: it runs both passes over all
-positions. These modules hold the same weights and give the same numbers, up to the
-order of float sums, for less work:
+The reference is `elic_models.context.SliceContext`, which runs both passes over all positions. These modules have the
+same weights and compute the same numbers, up to the order of float sums, with less work:
 
-- the parameter net's first layer is a sum of three terms. Channel context and hyper
-  parameters go through it once, for both passes: the `support`;
-- in the anchor pass the spatial context is zeros, so its term is not there; a variant
-  whose anchor pass has its own net computes that one, and the support, on one half each;
-- the parameter nets are 1x1, so each pass runs on its own packed half;
-- the spatial context of the non-anchor half is a convolution of the packed anchor
-  half, with kernels that differ between even and odd rows.
+- The parameter net's first layer is a sum of three terms. Those of the channel context and of the hyper parameters are
+  the same in both passes. They are computed once, and called the `support`.
+- In the anchor pass the spatial context is zero, so its term is left out. In variants whose anchor pass has a net of
+  its own, that net is computed on the anchor half, and the support on the other half.
+- The parameter nets are 1x1 convolutions, so each pass runs on its own packed half.
+- The spatial context of the non-anchor half is a convolution of the packed anchor half, whose kernel differs between
+  even and odd rows.
 """
 
 from typing import cast
@@ -26,15 +25,24 @@ from elic_export.graphs.reshapes import halves, interleave_rows, pad_rows
 class PackedSpatialConv(nn.Module):
     """The checkerboard-masked 5x5 convolution, from packed anchors to packed non-anchors.
 
-    A packed row keeps every other column. Seen from a row whose non-anchors are the
-    odd columns, the anchors of rows an even distance away lie at packed columns 0 and
-    +1, seen from the other rows at -1 and 0; at an odd distance at -1, 0 and +1.
+    A packed row keeps every other column, so the anchors around a non-anchor lie at other packed columns than they do
+    in the full row. In rows at an odd distance they lie at columns -1, 0 and +1. In rows at an even distance they lie
+    at columns 0 and +1 if the row's non-anchors are its odd columns, and at -1 and 0 if they are its even columns.
+
+    Parameters
+    ----------
+    weight : Tensor
+        The masked kernel, [out, in, 5, 5].
+    bias : Tensor, optional
+        The bias, [out].
+    anchor_parity : int
+        Parity of row + column of the anchors, 0 or 1.
+
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, anchor_parity: int) -> None:
-        """weight: [out, in, 5, 5], masked; bias: [out]."""
         super().__init__()
-        # Row parity 0 has its non-anchors at the odd columns if anchor_parity is 0.
+        # In even rows, the non-anchors are at the odd columns if anchor_parity is 0.
         self.rows = nn.ModuleList(self._row_conv(weight, bias, row ^ anchor_parity) for row in (0, 1))
 
     @staticmethod
@@ -51,14 +59,14 @@ class PackedSpatialConv(nn.Module):
         return conv
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in, H, W/2] -> [B, out, H, W/2]"""
+        """Convolve packed anchors [B, in, H, W/2] to packed non-anchors [B, out, H, W/2]."""
         even = self.rows[0](pad_rows(x, 2, 1, 1))  # [B, out, H/2, W/2]
         odd = self.rows[1](pad_rows(x, 1, 2, 1))
         return interleave_rows(even, odd)
 
 
 def _first_layer_term(context: SliceContext, columns: slice, with_bias: bool) -> nn.Conv2d:
-    """The parameter net's first layer for some of its input channels: a 1x1 convolution."""
+    """Return the parameter net's first layer, a 1x1 convolution, restricted to some of its input channels."""
     conv = cast(nn.Conv2d, context.aggregation[0])
     weight = conv.weight[:, columns]
     part = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=with_bias)
@@ -69,7 +77,16 @@ def _first_layer_term(context: SliceContext, columns: slice, with_bias: bool) ->
 
 
 class AnchorContext(nn.Module):
-    """`context_{k}_anchor`."""
+    """The subgraph `context_{k}_anchor`.
+
+    Parameters
+    ----------
+    context : SliceContext
+        The context model of slice k.
+    anchor_parity : int
+        Parity of row + column of the anchors, 0 or 1.
+
+    """
 
     def __init__(self, context: SliceContext, anchor_parity: int) -> None:
         super().__init__()
@@ -80,12 +97,21 @@ class AnchorContext(nn.Module):
         self.rest = context.aggregation[1:] if self.own_net is None else None
 
     def forward(self, latent_means: Tensor, latent_scales: Tensor, *y_hat_slices: Tensor) -> tuple[Tensor, ...]:
-        """Parameters of the anchor pass, and what the other pass needs.
+        """Compute the parameters of the anchor pass, and the support of the non-anchor pass.
 
-        latent_means, latent_scales: [B, L, H/16, W/16].
-        y_hat_slices: those that the variant's channel context reads, [B, C, H/16, W/16].
-        Returns means and scales [B, C, H/16, W/32] and support [B, S, H/16, W/32],
-        the latter at the non-anchor positions.
+        Parameters
+        ----------
+        latent_means, latent_scales : Tensor
+            Output of h_s, each [B, L, H/16, W/16].
+        *y_hat_slices : Tensor
+            The decoded slices that the channel context reads, each [B, C, H/16, W/16].
+
+        Returns
+        -------
+        tuple of Tensor
+            Means and scales of the anchors, each [B, C, H/16, W/32], and the support at the non-anchors,
+            [B, S, H/16, W/32].
+
         """
         terms = [latent_means, latent_scales]
         if self.channel is not None:
@@ -101,17 +127,26 @@ class AnchorContext(nn.Module):
         return means, scales, other
 
     def _pack(self, full: Tensor) -> tuple[Tensor, Tensor]:
-        """Anchor and non-anchor positions, each [B, C, H/16, W/32]."""
+        """Split [B, C, H/16, W/16] into anchors and non-anchors, each [B, C, H/16, W/32]."""
         even, odd = (interleave_rows(*rows) for rows in halves(full))
         return (odd, even) if self.anchor_parity else (even, odd)
 
 
 class NonAnchorContext(nn.Module):
-    """`context_{k}_nonanchor`."""
+    """The subgraph `context_{k}_nonanchor`.
+
+    Parameters
+    ----------
+    context : SliceContext
+        The context model of slice k.
+    anchor_parity : int
+        Parity of row + column of the anchors, 0 or 1.
+
+    """
 
     def __init__(self, context: SliceContext, anchor_parity: int) -> None:
         super().__init__()
-        # One convolution, or in exact arithmetic three layers with it in the middle.
+        # In exact arithmetic, the convolution is the middle one of three layers.
         layers = context.spatial if isinstance(context.spatial, nn.Sequential) else [context.spatial]
         self.spatial = nn.Sequential(
             *(
@@ -125,10 +160,20 @@ class NonAnchorContext(nn.Module):
         self.rest = context.aggregation[1:]
 
     def forward(self, y_hat_anchor: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
-        """Parameters of the non-anchor pass.
+        """Compute the parameters of the non-anchor pass.
 
-        y_hat_anchor: [B, C, H/16, W/32]; support: [B, S, H/16, W/32].
-        Returns means and scales, [B, C, H/16, W/32].
+        Parameters
+        ----------
+        y_hat_anchor : Tensor
+            Decoded anchors, [B, C, H/16, W/32].
+        support : Tensor
+            Output of the anchor pass, [B, S, H/16, W/32].
+
+        Returns
+        -------
+        tuple of Tensor
+            Means and scales of the non-anchors, each [B, C, H/16, W/32].
+
         """
         means, scales = self.rest(self.term(self.spatial(y_hat_anchor)) + support).chunk(2, dim=1)
         return means, scales

@@ -1,9 +1,8 @@
-"""Reordering of positions, in forms that export without shape arithmetic.
+"""Functions that rearrange positions, and are exported without shape arithmetic.
 
-PyTorch's own reshapes ask a tensor for its shape, which in a graph with open
-dimensions becomes Shape, Gather and Concat nodes. These say the same by Reshape with
-constant arguments, Transpose and DepthToSpace. In-place assignment, which would export
-as ScatterND, is nowhere.
+PyTorch's own reshapes read the shape of a tensor. In a graph with open dimensions, that becomes Shape, Gather and
+Concat nodes. The functions here do the same by Reshape with constant arguments, Transpose and DepthToSpace. None of
+them assigns in place, which would be exported as ScatterND.
 """
 
 from typing import Any
@@ -13,60 +12,131 @@ from torch import Tensor
 from torch.onnx import symbolic_helper
 
 
-def pack(full: Tensor, parity: int) -> Tensor:
-    """Keep the positions whose row + column has this parity: [B, C, H, W] -> [B, C, H, W/2]."""
-    even, odd = halves(full)[parity]
-    return interleave_rows(even, odd)
-
-
 def halves(full: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Even and odd rows of the positions whose row + column is even, and of the others: [B, C, H/2, W/2] each.
+    """Split positions by the parity of row + column.
 
-    Not by strided slices: beside an NPU they run on the CPU, and RKNN takes two of them
-    for a network's "focus" layer, which they are not.
+    This does not use strided slices. NPU compilers leave those to the CPU, and RKNN takes a pair of them for a
+    network's "focus" layer.
+
+    Parameters
+    ----------
+    full : Tensor
+        All positions, [B, C, H, W].
+
+    Returns
+    -------
+    tuple of tuple of Tensor
+        The positions of even and of odd parity. Of each, the even and the odd rows, [B, C, H/2, W/2].
+
     """
     upper_left, upper_right, lower_left, lower_right = corners(full)
     return (upper_left, lower_right), (upper_right, lower_left)
 
 
 def corners(full: Tensor) -> tuple[Tensor, ...]:
-    """Upper left, upper right, lower left and lower right of each 2x2 block: 4 x [B, C, H/2, W/2]."""
+    """Split positions by their place in a 2x2 block.
+
+    Parameters
+    ----------
+    full : Tensor
+        All positions, [B, C, H, W].
+
+    Returns
+    -------
+    tuple of Tensor
+        Upper left, upper right, lower left and lower right positions, each [B, C, H/2, W/2].
+
+    """
     found: tuple[Tensor, ...] = _Corners.apply(full)
     return found
 
 
 def interleave_rows(even: Tensor, odd: Tensor) -> Tensor:
-    """Even and odd rows, 2 x [B, C, H/2, W] -> [B, C, H, W]."""
+    """Merge rows.
+
+    Parameters
+    ----------
+    even, odd : Tensor
+        Even and odd rows, each [B, C, H/2, W].
+
+    Returns
+    -------
+    Tensor
+        All rows, [B, C, H, W].
+
+    """
     rows: Tensor = _InterleaveRows.apply(even, odd)
     return rows
 
 
 def interleave(anchor: Tensor, nonanchor: Tensor, anchor_parity: int) -> Tensor:
-    """Both halves of the checkerboard, 2 x [B, C, H, W/2] -> [B, C, H, W]."""
+    """Merge both halves of the checkerboard.
+
+    Parameters
+    ----------
+    anchor, nonanchor : Tensor
+        Packed anchors and non-anchors, each [B, C, H, W/2].
+    anchor_parity : int
+        Parity of row + column of the anchors, 0 or 1.
+
+    Returns
+    -------
+    Tensor
+        All positions, [B, C, H, W].
+
+    """
     first, second = (nonanchor, anchor) if anchor_parity else (anchor, nonanchor)
-    # By row, then column of a 2x2 block: the first half has its upper left and lower right.
+    # In the order of a 2x2 block, by row, then column. The first half has the upper left and the lower right.
     block = (first[:, :, 0::2], second[:, :, 0::2], second[:, :, 1::2], first[:, :, 1::2])
     return depth_to_space(torch.cat(block, dim=1))
 
 
 def depth_to_space(x: Tensor) -> Tensor:
-    """[B, 4 C, H, W] -> [B, C, 2H, 2W], the channels being those of one corner of a 2x2 block after the other's.
+    """Rearrange channels into blocks of 2x2 positions, as DepthToSpace does in mode DCR.
 
-    Not PyTorch's pixel_shuffle, where the four corners of one channel lie side by side:
-    IREE 3.13 computes that mode of DepthToSpace, CRD, wrongly (iree-org/iree issue 24179).
+    This is not PyTorch's pixel_shuffle, which is mode CRD: IREE 3.13 computes that mode wrongly (iree-org/iree issue
+    24179).
+
+    Parameters
+    ----------
+    x : Tensor
+        All channels of a block's upper left position, then those of the upper right, the lower left and the lower
+        right: [B, 4 C, H, W].
+
+    Returns
+    -------
+    Tensor
+        All positions, [B, C, 2H, 2W].
+
     """
     full: Tensor = _DepthToSpace.apply(x)
     return full
 
 
 def pad_rows(x: Tensor, top: int, bottom: int, sides: int) -> Tensor:
-    """Zeros around [B, C, H, W] -> [B, C, top + H + bottom, W + 2 sides]."""
+    """Pad with zeros.
+
+    Parameters
+    ----------
+    x : Tensor
+        The tensor to pad, [B, C, H, W].
+    top, bottom : int
+        Rows to add above and below.
+    sides : int
+        Columns to add on the left, and on the right.
+
+    Returns
+    -------
+    Tensor
+        The padded tensor, [B, C, top + H + bottom, W + 2 sides].
+
+    """
     padded: Tensor = _Pad.apply(x, (top, bottom, sides))
     return padded
 
 
 class _Pad(torch.autograd.Function):
-    """PyTorch's own computes its constants in the graph, after which no shape is known there."""
+    """Zero padding. PyTorch's own is exported with computed pads, which hide all shapes after it from inference."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pads: tuple[int, int, int]) -> Tensor:  # noqa: ARG004 - torch's signature
@@ -83,7 +153,7 @@ class _InterleaveRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, even: Tensor, odd: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
         b, c, h, w = even.shape
-        # Side by side in a row of 2 W, rows are already in order: only the shape changes.
+        # An even row and the odd row after it, side by side, are in order already: only the shape changes.
         return torch.cat((even, odd), dim=3).reshape(b, c, 2 * h, w)
 
     @staticmethod
@@ -94,7 +164,7 @@ class _InterleaveRows(torch.autograd.Function):
             rows = g.op("Reshape", wide, g.op("Constant", value_t=torch.tensor([b, c, h and 2 * h, w])))
             _set_sizes(rows, even, b, c, h and 2 * h, w)
             return rows
-        # The last two dimensions become one by -1, the first three stay by 0, if rows come last.
+        # With the rows in the last axis, Reshape keeps the first three axes (0) and merges the last two (-1).
         turned = (g.op("Transpose", rows, perm_i=[0, 1, 3, 2]) for rows in (even, odd))
         pairs = g.op("Concat", *(symbolic_helper._unsqueeze_helper(g, rows, [4]) for rows in turned), axis_i=4)
         merged = g.op("Reshape", pairs, g.op("Constant", value_t=torch.tensor([0, 0, 0, -1])))
@@ -118,7 +188,7 @@ class _Corners(torch.autograd.Function):
                 for i in range(4)
             ]
         else:
-            # IREE 3.13 has no SpaceToDepth of open sizes: columns apart, then, turned, rows.
+            # IREE 3.13 has no SpaceToDepth for open sizes: split columns, then transpose and split rows.
             left, right = _every_other(g, x)
             upper_left, lower_left = map(_Turn(g), _every_other(g, _Turn(g)(left)))
             upper_right, lower_right = map(_Turn(g), _every_other(g, _Turn(g)(right)))
@@ -129,7 +199,7 @@ class _Corners(torch.autograd.Function):
 
 
 class _Turn:
-    """Rows and columns of a value that is being exported change places."""
+    """Transposes rows and columns of a value that is being exported."""
 
     def __init__(self, g: Any) -> None:
         self.g = g
@@ -139,7 +209,7 @@ class _Turn:
 
 
 def _every_other(g: Any, x: Any) -> list[Any]:
-    """Even and odd columns, 2 x [B, C, H, W/2], of a value that is being exported."""
+    """Return the even and the odd columns, each [B, C, H, W/2], of a value that is being exported."""
     pairs = g.op("Reshape", x, g.op("Constant", value_t=torch.tensor([0, 0, 0, -1, 2])))
     equal = {"num_outputs_i": 2} if g.opset >= 18 else {}
     halves_of_pairs = g.op("Split", pairs, axis_i=4, outputs=2, **equal)
@@ -162,11 +232,11 @@ class _DepthToSpace(torch.autograd.Function):
 
 
 def _known_sizes(x: Any) -> tuple[int | None, ...]:
-    """Four sizes of a value that is being exported, None where they are open or not known."""
+    """Return the four sizes of a value that is being exported, with None for those that are open or unknown."""
     return tuple(symbolic_helper._get_tensor_sizes(x) or (None,) * 4)
 
 
 def _set_sizes(value: Any, like: Any, *sizes: int | None) -> None:
-    """What follows sees what is fixed: without, chunks and reshapes would ask the graph for its shape."""
+    """Set the sizes that are known, so that later chunks and reshapes do not read them from the graph at run time."""
     if any(size is not None for size in sizes):
         value.setType(like.type().with_sizes(list(sizes)))

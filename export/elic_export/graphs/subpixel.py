@@ -1,4 +1,4 @@
-"""A stride-2 transposed convolution as a convolution and DepthToSpace."""
+"""The stride-2 transposed convolution, rewritten as a convolution and DepthToSpace."""
 
 import torch
 from torch import Tensor, nn
@@ -7,19 +7,25 @@ from elic_export.graphs.reshapes import depth_to_space
 
 
 class DepthToSpace(nn.Module):
-    """A layer's place for `depth_to_space`: where it is cut, and rounded when fp16 is emulated."""
+    """`depth_to_space` as a layer, after which g_s can be cut and activations can be rounded to fp16."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 4 C, H, W] -> [B, C, 2H, 2W]"""
+        """Rearrange [B, 4 C, H, W] to [B, C, 2H, 2W]."""
         return depth_to_space(x)
 
 
 class SubpixelDeconv(nn.Module):
-    """A stride-2 transposed convolution as a convolution and DepthToSpace.
+    """A 5x5 stride-2 transposed convolution, computed by a 3x3 convolution and DepthToSpace.
 
-    The output pixels of one row and column parity are an ordinary convolution of the
-    input: four of them, side by side in the channels, make all. A 5x5 kernel's four
-    parts fit in 3x3, with 25 of 36 taps used.
+    The output pixels of one row parity and one column parity are an ordinary convolution of the input. The four
+    convolutions are computed as one, with their outputs side by side in the channels. Each of their kernels fits in
+    3x3; together they use 25 of 36 taps.
+
+    Parameters
+    ----------
+    deconv : ConvTranspose2d
+        The layer to replace; `is_stride_2` must hold for it.
+
     """
 
     def __init__(self, deconv: nn.ConvTranspose2d) -> None:
@@ -32,8 +38,9 @@ class SubpixelDeconv(nn.Module):
         self.shuffle = DepthToSpace()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in, H, W] -> [B, out, 2H, 2W]"""
-        return self.shuffle(self.conv(x))
+        """Convolve [B, in, H, W] to [B, out, 2H, 2W]."""
+        upsampled: Tensor = self.shuffle(self.conv(x))
+        return upsampled
 
 
 _STRIDE_2 = ((5, 5), (2, 2), (2, 2), (1, 1), (1, 1), 1)
@@ -51,10 +58,10 @@ def _geometry(deconv: nn.ConvTranspose2d) -> tuple[object, ...]:
 
 
 def _parity_kernels(weight: Tensor) -> Tensor:
-    """Kernel [in, out, 5, 5] of a stride-2, padding-2 deconvolution -> [4 out, in, 3, 3].
+    """Rearrange the kernel [in, out, 5, 5] of a transposed convolution to the kernel [4 out, in, 3, 3].
 
-    Output 2i + a takes input j through tap 2 (i - j) + 2 + a: for a = 0 the inputs
-    i-1, i, i+1 through taps 4, 2, 0, for a = 1 the inputs i, i+1 through taps 3, 1.
+    Along one axis, output 2i + a takes input j through tap 2 (i - j) + 2 + a: for a = 0 the inputs i-1, i, i+1
+    through taps 4, 2, 0, and for a = 1 the inputs i, i+1 through taps 3, 1.
     """
     taps = {0: ([0, 1, 2], [4, 2, 0]), 1: ([1, 2], [3, 1])}
     in_ch, out_ch = weight.shape[:2]
@@ -67,5 +74,12 @@ def _parity_kernels(weight: Tensor) -> Tensor:
 
 
 def is_stride_2(layer: nn.Module) -> bool:
-    """Whether a layer is a 5x5 stride-2 transposed convolution, which `SubpixelDeconv` takes."""
+    """Return whether a layer is a 5x5 stride-2 transposed convolution, which `SubpixelDeconv` can replace.
+
+    Parameters
+    ----------
+    layer : Module
+        Any layer.
+
+    """
     return isinstance(layer, nn.ConvTranspose2d) and _geometry(layer) == _STRIDE_2

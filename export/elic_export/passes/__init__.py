@@ -1,1 +1,1 @@
-"""What is done to a graph between tracing and writing it: rewrites, cuts, fp16, the operators it may use."""
+"""What is done to a graph after tracing and before it is written: rewrites, cuts, fp16, checks of its operators."""

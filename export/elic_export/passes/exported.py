@@ -1,4 +1,4 @@
-"""A traced graph on its way to a file, and inputs that it is tried on."""
+"""A traced graph on its way to a file, and the samples that it is checked with."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs of a graph, and what it must give for them: exactly, or up to a tolerance."""
+    """Inputs of a graph and the outputs that it must compute from them.
+
+    Parameters
+    ----------
+    inputs, outputs : dict of ndarray
+        Arrays by the role of the tensor.
+    exact : bool
+        Whether the outputs must be equal to the last bit, or only within a tolerance.
+
+    """
 
     inputs: Arrays
     outputs: Arrays
@@ -24,9 +33,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Exported:
-    """A finished graph, and what its inputs and outputs are, by the names that they have everywhere else.
+    """A graph, with its inputs and outputs by their roles.
 
-    cut_after: the node that a half of g_s ends or begins after.
+    Parameters
+    ----------
+    name : str
+        Name of the subgraph.
+    graph : ModelProto
+        The graph.
+    inputs, outputs : dict of Tensor
+        Declared shapes by role, in the order of the graph.
+    cut_after : str, optional
+        For a part of g_s: name of the node that g_s is cut after.
+
     """
 
     name: str
@@ -37,7 +56,30 @@ class Exported:
 
 
 def run_graph(name: str, graph: "onnx.ModelProto", outputs: list[str] | None, inputs: Arrays) -> list[NDArray[Any]]:
-    """Run a graph in ONNX Runtime, on the CPU. Raises ExportError if it does not run."""
+    """Run a graph in ONNX Runtime on the CPU.
+
+    Parameters
+    ----------
+    name : str
+        Name of the subgraph, for the error message.
+    graph : ModelProto
+        The graph.
+    outputs : list of str or None
+        Names of the outputs to compute. None is for all.
+    inputs : dict of ndarray
+        Arrays by name of the input.
+
+    Returns
+    -------
+    list of ndarray
+        The outputs in that order.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime cannot load or run the graph.
+
+    """
     import onnxruntime
 
     try:

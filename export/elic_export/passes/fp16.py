@@ -1,7 +1,7 @@
-"""A graph in fp16, all of it or some nodes, with casts where fp16 begins and ends.
+"""Convert a graph, or some of its nodes, to fp16, with casts at the borders.
 
-Not by onnxruntime's converter: it hands what stays in fp32 from node to node through
-fp16, where a likelihood of 1e-9 is 0.
+onnxruntime's converter is not used, since it also casts tensors between nodes that stay in fp32 to fp16 and back,
+which turns a likelihood of 1e-9 to 0.
 """
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from elic_export.errors import ExportError
 
 TRANSFORMS = ("/g_a/", "/h_a/", "/g_s/")
-"""Where the nodes of no_entropy's transforms are, by the names of their modules."""
+"""Prefixes of the names of nodes in the transforms of no_entropy."""
 
 CONTEXT = ("/h_s/", "/anchors.", "/nonanchors.")
+"""Prefixes of the names of nodes in h_s and the context model of no_entropy."""
 
 LIKELIHOODS = frozenset({"y_likelihoods", "z_likelihoods"})
-"""Outputs that are in fp32 even where the others are in fp16, which has nothing below 6e-8."""
+"""Outputs that stay in fp32, since the smallest positive number of fp16 is 6e-8."""
 
 SINGLE, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
@@ -24,12 +25,29 @@ SINGLE, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 def to_half(
     graph: onnx.ModelProto, within: tuple[str, ...], *, fp16_tensors: bool, in_fp32: frozenset[str]
 ) -> onnx.ModelProto:
-    """The graph with weights and activations in fp16.
+    """Convert the weights and activations of a graph to fp16.
 
-    graph: whose activations are all float, as those of a graph without shape arithmetic are.
-    within: prefixes of the names of the nodes that it is for; all, if there are none.
-    fp16_tensors: inputs and outputs too, but for those named in `in_fp32`; otherwise they stay in fp32 and are cast.
-    Raises ExportError for a weight beyond fp16's largest, 65504, or if there are no such nodes.
+    Parameters
+    ----------
+    graph : ModelProto
+        The graph, which stays as it is. All of its activations must be float, as they are without shape arithmetic.
+    within : tuple of str
+        Prefixes of the names of the nodes to convert. An empty tuple is for all nodes.
+    fp16_tensors : bool
+        Whether inputs and outputs become fp16 too. Otherwise they stay in fp32, and are cast.
+    in_fp32 : frozenset of str
+        Names of inputs and outputs that stay in fp32 in any case.
+
+    Returns
+    -------
+    ModelProto
+        The converted graph.
+
+    Raises
+    ------
+    ExportError
+        If no node has such a name, or if a weight is larger than fp16 can hold, 65504.
+
     """
     if within and not any(node.name.startswith(within) for node in graph.graph.node):
         raise ExportError(f"no node of the graph is in {', '.join(within)}: nothing would be in fp16")
@@ -72,7 +90,7 @@ class _Half:
         return self.model
 
     def _as(self, name: str, kind: int) -> str:
-        """The tensor that is this one in `kind`."""
+        """Return the name of a tensor that holds the same values in `kind`; add a cast where there is none yet."""
         if name in self.weights:
             tensor = self.weights[name]
             return self._half_weight(tensor) if kind == HALF and tensor.data_type == SINGLE else name
@@ -95,7 +113,7 @@ class _Half:
         return name
 
     def _finish_output(self, name: str) -> None:
-        """The node that gives it gives another tensor, which is cast to it."""
+        """Cast an output that is computed in another precision, whose uncast tensor gets another name."""
         if self.kinds[name] == self.boundaries[name]:
             return
         inner = f"{name}_inner"

@@ -1,4 +1,4 @@
-"""Which operators a graph uses, and which it may not."""
+"""The operators that a graph uses, and those that it must not use."""
 
 from collections import Counter
 
@@ -10,16 +10,44 @@ STATIC_FORBIDDEN = frozenset(
     {"ScatterND", "ScatterElements", "Scatter", "Loop", "If", "Scan"}
     | {"Shape", "Size", "Gather", "GatherND", "GatherElements", "NonZero", "Where"}
 )
-"""In-place indexing, control flow and shape arithmetic: no graph here needs any, and NPU compilers refuse them."""
+"""Operators of in-place indexing, control flow and shape arithmetic, which NPU compilers refuse. No graph may have one."""
 
 
 def operator_counts(graph: onnx.ModelProto) -> dict[str, int]:
-    """How often each operator occurs, by name; a contrib operator with its domain before it."""
+    """Count the operators of a graph.
+
+    Parameters
+    ----------
+    graph : ModelProto
+        The graph.
+
+    Returns
+    -------
+    dict of str to int
+        Counts by operator, sorted by name. The name of an operator outside of ONNX's own domain starts with its domain.
+
+    """
     return dict(sorted(Counter(_name(node) for node in graph.graph.node).items()))
 
 
 def check_operators(name: str, graph: onnx.ModelProto, allowed: frozenset[str] | None) -> None:
-    """Raises OperatorError naming the first node that is forbidden, of another domain, or not in `allowed`."""
+    """Check that a graph has no operator that is forbidden.
+
+    Parameters
+    ----------
+    name : str
+        Name of the subgraph, for the error message.
+    graph : ModelProto
+        The graph.
+    allowed : frozenset of str, optional
+        The operators that the config allows. None allows all but `STATIC_FORBIDDEN`.
+
+    Raises
+    ------
+    OperatorError
+        If a node is forbidden, of a domain other than ONNX's own, or not allowed. The message names the first one.
+
+    """
     for node in graph.graph.node:
         operator = _name(node)
         if operator in STATIC_FORBIDDEN or node.domain not in ("", "ai.onnx"):

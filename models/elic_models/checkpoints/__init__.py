@@ -1,1 +1,1 @@
-"""Checkpoint files: reading, unwrapping, matching names and shapes, loading."""
+"""Checkpoint files: read a file, find the network's tensors in it, match their names and shapes, build the network."""

@@ -1,4 +1,4 @@
-"""The embedded checkpoint: where it lies."""
+"""The path of the embedded default checkpoint."""
 
 from pathlib import Path
 
@@ -8,9 +8,13 @@ DEFAULT_NAME = "elic_chandelier_lambda0150.safetensors"
 
 
 def default_checkpoint() -> Path:
-    """The checkpoint that a checkout of the project carries.
+    """Return the path of the checkpoint that comes with a checkout of the project.
 
-    Raises CheckpointError where the package was installed without one.
+    Raises
+    ------
+    CheckpointError
+        If there is none, because the package was installed from a wheel.
+
     """
     path = Path(__file__).resolve().parents[2] / "weights" / DEFAULT_NAME
     if not path.is_file():

@@ -1,9 +1,10 @@
-"""Names of tensors: from this project's network to each implementation's checkpoints.
+"""Names of tensors: how each implementation's checkpoints call the tensors of this project's network.
 
-A layout is data: a list of (our prefix, its prefix), the first that fits being used and a
-name that none fits being the same in both. A variant has as many as its origin has had. `{k}` is a slice's index,
-`{k-1}` the one before it, `{i}` a layer's. A `{k}` on its side only stands for every
-slice: it stores once per slice what is one here.
+A layout is a list of pairs: a prefix of our names, and the prefix of the checkpoint's keys. The first pair that fits a
+name is used; a name that no pair fits is the same in both. A variant has one layout for each naming that its
+implementation has used. In a prefix, `{k}` is the index of a slice, `{k-1}` the index before it, and `{i}` the index of
+a layer. A `{k}` in the checkpoint's prefix alone means that the checkpoint stores, once per slice, a tensor that our
+network has once.
 """
 
 import re
@@ -54,7 +55,7 @@ _COMPRESSAI: tuple[KeyLayout, ...] = (
         ("entropy_bottleneck.", "latent_codec.hyper.entropy_bottleneck."),
         *_COMPRESSAI_CONTEXT,
     ),
-    # CompressAI's main branch since its HyperpriorLatentCodec holds h_a and h_s itself (pull requests 352, 355).
+    # CompressAI's main branch, since its HyperpriorLatentCodec contains h_a and h_s (pull requests 352 and 355).
     (
         ("h_a.", "latent_codec.h_a."),
         ("h_s.", "latent_codec.h_s."),
@@ -71,28 +72,47 @@ KEY_LAYOUTS: dict[str, tuple[KeyLayout, ...]] = {
 }
 
 PREFIXES = ("model.", "net.", "network.")
-"""Names of attributes in which training code keeps the network: stripped where every key has them."""
+"""Attributes in which training code keeps the network. A prefix is stripped if every key has it."""
 
 WRAPPING_MODULES = frozenset(
     {"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 )
-"""Names that PyTorch's wrappers (data parallel, compiled, sharded, averaged, ...) put around a network or a
-part of it: dropped wherever they stand, since no ELIC calls a layer so."""
+"""Names that PyTorch's wrappers (data parallel, compiled, sharded, averaged, ...) insert into keys.
+
+They are dropped anywhere in a key, since no ELIC has a layer of such a name.
+"""
 
 BOOKKEEPING = frozenset(
     {"n_averaged", "total_ops", "total_params", "epoch", "step", "global_step", "lr", "loss", "best_loss"}
 )
-"""Last names of single numbers that averaging, thop and training scripts leave among the weights."""
+"""Last parts of the keys of single numbers that weight averaging, thop and training scripts store among the weights."""
 
 _OLD_BOTTLENECK = re.compile(r"^(.*\b)?entropy_bottleneck\._(?:(matrix|bias|factor)|(matrices|biases|factors)\.)(\d+)$")
 _NEW_BOTTLENECK = {"matrix": "matrices", "bias": "biases", "factor": "factors"}
 
 
 def normalize_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what is no part of the network, in names and among the tensors, and rename the old entropy bottleneck.
+    """Remove what is not part of the network, and give the entropy bottleneck's tensors their present names.
 
-    `entropy_bottleneck._matrix0`, or `_matrices.0` of CompressAI's releases between, becomes
-    `entropy_bottleneck.matrices.0`, as CompressAI 1.2.8 writes it. Raises ValueError if two names become one.
+    Names of wrappers and shared prefixes are removed from the keys, and numbers that training leaves among the weights
+    are removed from the tensors. `entropy_bottleneck._matrix0`, or `_matrices.0` of later CompressAI releases, becomes
+    `entropy_bottleneck.matrices.0`, as CompressAI 1.2.8 writes it.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Tensors by their keys in the checkpoint.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The network's tensors by normalized keys.
+
+    Raises
+    ------
+    ValueError
+        If two keys become the same name.
+
     """
     renamed: dict[str, Tensor] = {}
     for key, value in tensors.items():
@@ -100,21 +120,21 @@ def normalize_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if value.numel() == 1 and name.rpartition(".")[2] in BOOKKEEPING:
             continue
         if name in renamed:
-            raise ValueError(f"{name} is there twice, under two names")
+            raise ValueError(f"{name} is stored twice, under two names")
         renamed[name] = value
     prefix = _shared_prefix(renamed)
     return {name.removeprefix(prefix): value for name, value in renamed.items()}
 
 
 def _own_name(key: str) -> str:
-    """A key without wrappers' names, and by the entropy bottleneck's present names."""
+    """Return a key without the names of wrappers, and with the entropy bottleneck's present names."""
     key = ".".join(part for part in key.split(".") if part not in WRAPPING_MODULES)
     old = _OLD_BOTTLENECK.match(key)
     return f"{old[1] or ''}entropy_bottleneck.{_NEW_BOTTLENECK.get(old[2], old[3])}.{old[4]}" if old else key
 
 
 def _shared_prefix(keys: Collection[str]) -> str:
-    """The longest chain of `PREFIXES` that every key begins with."""
+    """Return the longest chain of `PREFIXES` that every key begins with."""
     prefix = ""
     while step := next((p for p in PREFIXES if keys and all(key.startswith(prefix + p) for key in keys)), ""):
         prefix += step
@@ -133,12 +153,33 @@ WIDTHS: dict[str, tuple[tuple[str, int, int], ...]] = {
         *(("context.{k}.aggregation.4.bias", 0, 2),),
     ),
 }
-"""Where a width stands: our tensor, its axis, and how many times the width that axis is. Several, so that
-a checkpoint with one of them lost or misshapen is still told which one."""
+"""Where each width can be read: our tensor, its axis, and the ratio of that axis's size to the width.
+
+There are several places for each, so that the width is still known if one of these tensors is missing or misshapen, and
+the error can name that tensor.
+"""
 
 
 def read_spec(tensors: Mapping[str, Tensor], variant: str, layout: KeyLayout) -> ModelSpec:
-    """Widths from the tensors' shapes. Raises KeyError: a tensor's name; ValueError: why they are no widths."""
+    """Read the widths of a network from the shapes of its tensors.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Tensors by normalized keys.
+    variant : str
+        A key of `elic_models.VARIANTS`.
+    layout : KeyLayout
+        One of the variant's layouts.
+
+    Raises
+    ------
+    KeyError
+        If every tensor that shows a width is missing; its argument is the key of one of them.
+    ValueError
+        If the shapes cannot be those of an ELIC.
+
+    """
     groups: list[int] = []
     while any(_one_key(name.format(k=len(groups)), layout) in tensors for name, _, _ in WIDTHS["group"]):
         groups.append(_width(tensors, "group", layout, len(groups)))
@@ -146,21 +187,34 @@ def read_spec(tensors: Mapping[str, Tensor], variant: str, layout: KeyLayout) ->
 
 
 def _width(tensors: Mapping[str, Tensor], what: str, layout: KeyLayout, k: int = 0) -> int:
-    """What most of a width's sources say; of equally many, the first of them."""
+    """Return the width that most tensors show; on a tie, the one that is shown first."""
     keys = [(_one_key(name.format(k=k), layout), axis, times) for name, axis, times in WIDTHS[what]]
-    there = [(key, axis, times) for key, axis, times in keys if key in tensors]
-    if not there:
+    present = [(key, axis, times) for key, axis, times in keys if key in tensors]
+    if not present:
         raise KeyError(keys[0][0])
-    said = [tensors[key].shape[axis] // times for key, axis, times in there if tensors[key].dim() > axis]
-    if not said:
-        raise ValueError(f"{there[0][0]} has the shape {list(tensors[there[0][0]].shape)}")
-    return Counter(said).most_common(1)[0][0]
+    widths = [tensors[key].shape[axis] // times for key, axis, times in present if tensors[key].dim() > axis]
+    if not widths:
+        raise ValueError(f"{present[0][0]} has the shape {list(tensors[present[0][0]].shape)}")
+    return Counter(widths).most_common(1)[0][0]
 
 
 def checkpoint_keys(name: str, spec: ModelSpec, layout: KeyLayout | None = None) -> tuple[str, ...]:
-    """What a checkpoint calls our tensor `name`: one key, or one per slice.
+    """Return the keys under which a checkpoint stores a tensor of our network.
 
-    spec: of the network; its variant has layouts. layout: one of them, by default the first.
+    Parameters
+    ----------
+    name : str
+        The tensor's name in `ELIC.state_dict()`.
+    spec : ModelSpec
+        The network's widths and variant.
+    layout : KeyLayout, optional
+        One of the variant's layouts; by default the first.
+
+    Returns
+    -------
+    tuple of str
+        One key, or one per slice if the checkpoint stores the tensor once per slice.
+
     """
     key = _one_key(name, layout or KEY_LAYOUTS[spec.variant][0])
     if "{k}" not in key:
@@ -169,7 +223,7 @@ def checkpoint_keys(name: str, spec: ModelSpec, layout: KeyLayout | None = None)
 
 
 def _one_key(name: str, layout: KeyLayout) -> str:
-    """The key of our tensor `name`, `{k}` left in it where it is stored once per slice."""
+    """Return the key of our tensor `name`. It contains `{k}` if the checkpoint stores the tensor once per slice."""
     for ours, theirs in layout:
         pattern = re.escape(ours).replace(r"\{k\}", r"(?P<k>\d+)").replace(r"\{i\}", r"(?P<i>\d+)")
         found = re.match(pattern, name)

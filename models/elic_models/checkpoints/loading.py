@@ -1,8 +1,8 @@
-"""A trained checkpoint: a file -> its tensors -> a spec -> a loaded `ELIC`.
+"""Load a trained checkpoint: file -> tensors -> spec -> `ELIC` with weights.
 
-`reading.py` opens the file, `unwrapping.py` finds the network's tensors in it, `matching.py`
-accounts for every one of them; here the network is built and filled, and a checkpoint of any
-layout written as safetensors.
+`reading.py` opens the file, `unwrapping.py` finds the network's tensors in it, and `matching.py` compares their names
+and shapes with those of every variant. This module builds the network and loads the tensors into it. It also converts a
+checkpoint of any layout to safetensors.
 """
 
 import hashlib
@@ -27,15 +27,22 @@ from elic_models.errors import CheckpointError
 from elic_models.spec import VARIANTS, ModelSpec
 
 _LAST_LAYER = re.compile(r"context\.\d+\.(anchor_)?aggregation\.4\.(weight|bias)")
-"""The parameter nets' output layers: [2C, ...], in halves of means and scales."""
+"""Names of the parameter nets' output layers: [2C, ...], one half for the means and one for the scales."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint.
 
-    model: in eval mode, float32, its CDF tables present.
-    sha256: of the file's bytes, in hex.
+    Parameters
+    ----------
+    path : Path
+        The checkpoint file.
+    sha256 : str
+        SHA-256 of the file's bytes, in hex.
+    model : ELIC
+        The network: float32, in eval mode, with its CDF tables.
+
     """
 
     path: Path
@@ -46,35 +53,62 @@ class Checkpoint:
 def load_checkpoint(path: Path, variant: str | None = None, key: str | None = None) -> Checkpoint:
     """Load a trained ELIC.
 
-    path: a file of safetensors or of `torch.save`, of any name. Its tensors may lie in dicts
-    (`state_dict`, `model`, `params_ema`, `ema` and `state_dict` in it, ...), beside optimizers
-    and counters; `module.`, `_orig_mod.`, `model.` and `net.` before all keys are stripped, and
-    the entropy bottleneck may have its old or new naming.
-    variant: the key in `VARIANTS` that it must be; by default what the metadata of a
-    converted checkpoint says, and else what the keys and shapes are.
-    key: dotted path of the dict to read, where the file holds more than one ELIC.
-    Raises CheckpointError: no such file, unreadable, code inside, several networks, or not an
-    ELIC, with what is missing, unexpected or misshapen.
+    The tensors may be nested in dicts (`state_dict`, `model`, `params_ema`, ...), beside optimizers and counters.
+    Prefixes such as `module.`, `_orig_mod.`, `model.` and `net.` are stripped, and the entropy bottleneck may have its
+    old or new names.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by safetensors or by `torch.save`. Its content decides how it is read, not its name.
+    variant : str, optional
+        The variant that the checkpoint must be, a key of `VARIANTS`. By default it is taken from the metadata of a
+        converted checkpoint, or inferred from the keys and shapes.
+    key : str, optional
+        Dotted path of the dict to read, for a file with more than one ELIC.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or unreadable, contains code or several networks, or is not an ELIC; the message then
+        lists what is missing, unexpected or misshapen.
+
     """
     model = _build(*_read(path, variant, key), path)
     return Checkpoint(path, _sha256(path), model)
 
 
 def convert_checkpoint(source: Path, target: Path, variant: str | None = None, key: str | None = None) -> Checkpoint:
-    """Write any checkpoint that loads as `.safetensors`: no pickle, its variant named.
+    """Convert a checkpoint of any layout to safetensors, which contains no pickle and names the variant.
 
-    Tensors and their keys stay the source's, but for prefixes that are no part of the network
-    and the old naming of the entropy bottleneck. Metadata: variant, N, M, groups.
-    target: replaced if it is there, in one step, and not before the source has loaded.
-    variant, key: of the source, as `load_checkpoint` takes them.
-    Returns the checkpoint at `target`. Raises CheckpointError, as `load_checkpoint`,
-    and for a target that cannot be written or does not end in `.safetensors`.
+    The tensors and their keys stay those of the source, except that prefixes which are not part of the network are
+    removed and the entropy bottleneck gets its present names. The metadata are the variant, N, M and the groups.
+
+    Parameters
+    ----------
+    source : Path
+        A checkpoint that `load_checkpoint` loads.
+    target : Path
+        File to write, ending in `.safetensors`. An existing file is replaced in one step, after the source has loaded.
+    variant, key : str, optional
+        As for `load_checkpoint`.
+
+    Returns
+    -------
+    Checkpoint
+        The checkpoint at `target`.
+
+    Raises
+    ------
+    CheckpointError
+        If `load_checkpoint` raises it, or the target cannot be written or does not end in `.safetensors`.
+
     """
     if target.suffix != ".safetensors":
-        raise CheckpointError(f"{target}: a converted checkpoint ends in .safetensors")
+        raise CheckpointError(f"{target}: the name of a converted checkpoint ends in .safetensors")
     tensors, spec, layout = _read(source, variant, key)
     model = _build(tensors, spec, layout, source)
-    # Copies: safetensors stores dense tensors only, each with memory of its own.
+    # Safetensors stores only contiguous tensors that share no memory.
     copies = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     metadata = {"variant": spec.variant, "N": str(spec.N), "M": str(spec.M), "groups": ",".join(map(str, spec.groups))}
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -93,7 +127,7 @@ def _sha256(path: Path) -> str:
 
 
 def _read(path: Path, variant: str | None, key: str | None) -> tuple[dict[str, Tensor], ModelSpec, KeyLayout]:
-    """Tensors that are a whole ELIC, by the checkpoint's own keys, and which one by which layout."""
+    """Read the tensors of a whole ELIC by the checkpoint's own keys, with their spec and key layout."""
     if variant is not None and variant not in VARIANTS:
         raise CheckpointError(f"unknown ELIC variant {variant!r}: known are {', '.join(VARIANTS)}")
     content, metadata = read_content(path)
@@ -117,7 +151,7 @@ def _read(path: Path, variant: str | None, key: str | None) -> tuple[dict[str, T
 
 
 def _build(tensors: Mapping[str, Tensor], spec: ModelSpec, layout: KeyLayout, path: Path) -> ELIC:
-    """The network with these tensors, which `match` found whole, and with its tables."""
+    """Build the network from tensors that `match` found to be whole, and complete its CDF tables."""
     _refuse_broken(tensors, spec, layout, path)
     model = ELIC(spec)
     own = model.state_dict()
@@ -126,7 +160,7 @@ def _build(tensors: Mapping[str, Tensor], spec: ModelSpec, layout: KeyLayout, pa
         keys = [key for key in checkpoint_keys(name, spec, layout) if key in tensors]
         for key in keys[1:]:
             if not torch.equal(tensors[keys[0]], tensors[key]):
-                raise CheckpointError(f"{path}: {keys[0]} and {key} differ, where all slices must be coded alike")
+                raise CheckpointError(f"{path}: {keys[0]} and {key} differ, but must be equal in all slices")
         if keys:
             loaded[name] = tensors[keys[0]]
             if spec.wiring.scales_first and _LAST_LAYER.fullmatch(name):
@@ -139,7 +173,7 @@ def _build(tensors: Mapping[str, Tensor], spec: ModelSpec, layout: KeyLayout, pa
 
 
 def _refuse_broken(tensors: Mapping[str, Tensor], spec: ModelSpec, layout: KeyLayout, path: Path) -> None:
-    """Raise CheckpointError for values that no trained ELIC has."""
+    """Raise CheckpointError if a value is not finite, or a mask is not the checkerboard."""
     broken = tuple(sorted(key for key, value in tensors.items() if not value.isfinite().all()))
     if broken:
         raise CheckpointError(f"{path}: not finite: {listing('tensors', broken)}")
@@ -150,16 +184,16 @@ def _refuse_broken(tensors: Mapping[str, Tensor], spec: ModelSpec, layout: KeyLa
 
 
 def _make_room_for_tables(model: ELIC, loaded: dict[str, Tensor]) -> None:
-    """CDF tables have the size that the machine which made them chose.
+    """Give the model's CDF tables the sizes of the loaded ones, which are not fixed by the spec.
 
-    A module's tables are taken together or not at all: half of them code nothing.
+    A module's tables are loaded all together or not at all: with some of them missing, the others are of no use.
     """
     for prefix in ("entropy_bottleneck", "gaussian_conditional"):
         module = model.get_submodule(prefix)
-        tables = [n for n in TABLES if hasattr(module, n)]
-        whole = all(loaded.get(f"{prefix}.{n}", torch.empty(0)).numel() for n in tables)
-        for n in tables:
+        tables = [name for name in TABLES if hasattr(module, name)]
+        whole = all(loaded.get(f"{prefix}.{name}", torch.empty(0)).numel() for name in tables)
+        for name in tables:
             if whole:
-                setattr(module, n, torch.empty_like(loaded[f"{prefix}.{n}"]))
+                setattr(module, name, torch.empty_like(loaded[f"{prefix}.{name}"]))
             else:
-                loaded.pop(f"{prefix}.{n}", None)
+                loaded.pop(f"{prefix}.{name}", None)

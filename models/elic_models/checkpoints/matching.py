@@ -1,10 +1,9 @@
-"""Which ELIC a checkpoint's tensors are, or how they differ from it.
+"""Find the variant that a checkpoint's tensors belong to, and how they differ from it.
 
-Tensors are held against the names and shapes of every variant's network: a whole
-checkpoint fits one. Two variants share CompressAI's names, and h_s's last layer alone
-tells them apart whatever the widths: its weight is [2M, 3N/2, 3, 3] in one and
-[3N/2, 2N, 3, 3] in the other, and no N makes both 2M = 3N/2 and 3N/2 = 2N. Of several
-that a damaged checkpoint is as far from, the first in `VARIANTS` is named.
+The tensors' names and shapes are compared with those of every variant's network; a whole checkpoint fits exactly one.
+Two variants share CompressAI's names. The last layer of h_s tells them apart for any widths: its weight is
+[2M, 3N/2, 3, 3] in one and [3N/2, 2N, 3, 3] in the other, and no N satisfies both 2M = 3N/2 and 3N/2 = 2N. If a damaged
+checkpoint is equally far from several variants, the first of them in `VARIANTS` is named.
 """
 
 from collections.abc import Mapping
@@ -20,16 +19,30 @@ from elic_models.elic import ELIC
 from elic_models.spec import VARIANTS, ModelSpec
 
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
-"""Buffers of CompressAI's entropy models, of a size that training does not fix."""
+"""Buffers of CompressAI's entropy models whose sizes do not depend on the spec."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Tensors, held against one layout of one variant.
+    """The result of comparing tensors with one layout of one variant.
 
-    layout: what its keys are called by. spec: their widths; None if they do not tell, `problem` saying why.
-    missing, unexpected: keys. misshapen: keys with both shapes.
-    resembles: whether most of the variant's keys are there.
+    Parameters
+    ----------
+    variant : str
+        A key of `VARIANTS`.
+    layout : KeyLayout
+        The layout of keys that the tensors were compared with.
+    spec : ModelSpec, optional
+        The widths of the network; None if the tensors do not show them.
+    problem : str
+        The reason why there is no spec; empty if there is one.
+    missing, unexpected : tuple of str
+        Keys that are required but absent, and keys that are not part of the network.
+    misshapen : tuple of str
+        Keys of tensors with a wrong shape, each with that shape and the right one.
+    resembles : bool
+        Whether most of the variant's keys are present.
+
     """
 
     variant: str
@@ -43,33 +56,49 @@ class Match:
 
     @property
     def whole(self) -> bool:
-        """Whether the tensors are an ELIC of this variant, no more and no less."""
+        """Whether the tensors are exactly those of an ELIC of this variant."""
         return self.spec is not None and not (self.missing or self.unexpected or self.misshapen)
 
     @property
     def distance(self) -> tuple[int, int]:
-        """What to minimize over the variants."""
+        """How far the tensors are from the variant, as numbers to be minimized in this order."""
         return len(self.missing) + len(self.unexpected), len(self.misshapen) + (self.spec is None)
 
     def differences(self) -> str:
-        """The three lists in a line, cut short."""
+        """Describe the missing, unexpected and misshapen tensors in one line."""
         kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("misshapen", self.misshapen))
         return "; ".join(listing(kind, keys) for kind, keys in kinds if keys)
 
 
 def listing(kind: str, keys: tuple[str, ...], shown: int = 4) -> str:
-    """A count and the first few of many keys."""
+    """Return the number of keys and the first few of them, as text."""
     more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
     return f"{len(keys)} {kind} ({', '.join(keys[:shown])}{more})"
 
 
 def best_match(tensors: Mapping[str, Tensor]) -> Match:
-    """The variant that the tensors are, or else the one that they resemble most."""
+    """Return the match with the variant that the tensors are nearest to.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Tensors by normalized keys.
+
+    """
     return min((match(tensors, variant) for variant in VARIANTS), key=lambda found: found.distance)
 
 
 def match(tensors: Mapping[str, Tensor], variant: str) -> Match:
-    """Hold tensors, their keys normalized, against one variant, by the layout that they are nearest to."""
+    """Compare tensors with one variant, using the key layout that they are nearest to.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Tensors by normalized keys.
+    variant : str
+        A key of `VARIANTS`.
+
+    """
     return min((_match(tensors, variant, layout) for layout in KEY_LAYOUTS[variant]), key=lambda found: found.distance)
 
 
@@ -82,7 +111,7 @@ def _match(tensors: Mapping[str, Tensor], variant: str, layout: KeyLayout) -> Ma
         problem = f"{error.args[0]} is missing"
     except ValueError as error:
         problem = str(error)
-    # The default widths have most names of any others: enough to say which are missing.
+    # Without the widths, the default ones still give the names of most tensors, so that missing ones can be named.
     wanted = spec or ModelSpec(variant=variant)
     required, shapes = _wanted_tensors(wanted, layout)
     missing = required - tensors.keys()
@@ -106,7 +135,7 @@ def _match(tensors: Mapping[str, Tensor], variant: str, layout: KeyLayout) -> Ma
 
 @lru_cache(maxsize=64)
 def _wanted_tensors(spec: ModelSpec, layout: KeyLayout) -> tuple[frozenset[str], Mapping[str, torch.Size]]:
-    """The keys that a checkpoint must have, and the shapes of all that it may have."""
+    """Return the keys that a checkpoint must have, and the shapes of all tensors that it may have."""
     with torch.device("meta"):
         network = ELIC(spec)
     required = {key for name, _ in network.named_parameters() for key in checkpoint_keys(name, spec, layout)}
@@ -117,5 +146,5 @@ def _wanted_tensors(spec: ModelSpec, layout: KeyLayout) -> tuple[frozenset[str],
 
 
 def mask_keys(spec: ModelSpec, layout: KeyLayout) -> set[str]:
-    """Keys of the checkerboard masks, which checkpoints may hold and this network computes."""
+    """Return the keys of the checkerboard masks, which checkpoints may contain and this network computes itself."""
     return {key for k in range(len(spec.groups)) for key in checkpoint_keys(f"context.{k}.spatial.mask", spec, layout)}

@@ -1,8 +1,8 @@
-"""A checkpoint file -> what it holds: tensors, in whatever they are wrapped.
+"""Read a checkpoint file: path -> its content, which `unwrapping.py` searches for the network's tensors.
 
-A file's content says what it is, not its suffix: a safetensors header, a zip of PyTorch's,
-or the pickle that older PyTorch wrote. A checkpoint is data: pickles are read with
-`weights_only=True`. `unwrapping.py` finds the tensors, and `refusals.py` says why a file is none.
+The content decides how a file is read, not its suffix: it begins with a safetensors header, or is a zip archive written
+by PyTorch, or a pickle written by older versions of PyTorch. A checkpoint is data and never code, so pickles are read
+with `weights_only=True`. `refusals.py` explains why a file is not a checkpoint.
 """
 
 import json
@@ -16,17 +16,32 @@ from elic_models.checkpoints.refusals import HEAD, cause_in_error, cause_in_head
 from elic_models.errors import CheckpointError
 
 PICKLE, ZIP = b"\x80", b"PK\x03\x04"
-"""First bytes of a pickle since protocol 2, and of a zip."""
+"""First bytes of a pickle of protocol 2 or later, and of a zip archive."""
 
 MAX_HEADER = 100_000_000
-"""Bytes that a safetensors header may have (the format's own bound)."""
+"""Largest size of a safetensors header in bytes, a limit of the format itself."""
 
 
 def read_content(path: Path) -> tuple[object, dict[str, str]]:
-    """What a file holds, and the metadata that a safetensors file may have.
+    """Read a checkpoint file.
 
-    path: of any name; the content says how it is read.
-    Raises CheckpointError: no such file, unreadable, something else, damaged, or with code inside.
+    Parameters
+    ----------
+    path : Path
+        The file, with any name.
+
+    Returns
+    -------
+    content : object
+        The file's content: tensors, possibly nested in other objects.
+    metadata : dict of str to str
+        The metadata of a safetensors file; empty for other files.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, unreadable or damaged, contains code, or is not a checkpoint.
+
     """
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, where a checkpoint file is needed")
@@ -48,7 +63,10 @@ def read_content(path: Path) -> tuple[object, dict[str, str]]:
 
 
 def _header_bytes(head: bytes) -> int | None:
-    """Length of a safetensors header, which 8 bytes state and a brace begins; None for another file."""
+    """Return the size of a safetensors header: 8 bytes state it, and the header begins with a brace.
+
+    Returns None if the file is not of safetensors.
+    """
     length = int.from_bytes(head[:8], "little")
     return length if head[8:9] == b"{" and length <= MAX_HEADER else None
 
@@ -62,7 +80,7 @@ def _read_safetensors(path: Path, head: bytes) -> tuple[object, dict[str, str]]:
             raise CheckpointError(
                 f"{path}: the file is truncated, its end is missing: download or copy it again"
             ) from None
-        raise CheckpointError(f"{path}: damaged or no safetensors file: {first_line(error)}") from None
+        raise CheckpointError(f"{path}: damaged, or not a safetensors file: {first_line(error)}") from None
 
 
 def _ends_early(path: Path, head: bytes) -> bool:
@@ -81,14 +99,14 @@ def _ends_early(path: Path, head: bytes) -> bool:
 
 def _read_pickle(path: Path) -> object:
     try:
-        # As a file, not by its name: torch would take a suffix for the format.
+        # Given a path instead of an open file, torch.load would guess the format from the suffix.
         with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that it then refuses
+            warnings.simplefilter("ignore")  # torch.load warns about pickles that it then refuses
             return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever a damaged file leads it to
+    except Exception as error:  # a damaged file can make torch.load raise any exception
         raise CheckpointError(f"{path}: {cause_in_error(error)}") from None
 
 
 def first_line(error: Exception) -> str:
-    """What a one-line message may quote of an error."""
+    """Return the first line of an error's message, or the name of its type if there is no message."""
     return (str(error).splitlines() or [type(error).__name__])[0]

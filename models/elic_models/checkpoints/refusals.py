@@ -1,6 +1,6 @@
-"""Why a file is no checkpoint: its first bytes, or what PyTorch said -> the cause, and what to do about it.
+"""Explain why a file is not a checkpoint, and what to do about it, from its first bytes or PyTorch's error.
 
-`reading.py` asks. What is said here never advises to load a file's code.
+`reading.py` puts these explanations into its errors. None of them advises the user to run the code in a file.
 """
 
 import codecs
@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 HEAD = 512
-"""Bytes of a file that tell its kind: a tar archive's mark ends at 262."""
+"""How many bytes at the beginning of a file are examined; a tar archive's signature ends at byte 262."""
 
 STARTS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer in place of the file: run git lfs pull"),
@@ -23,22 +23,34 @@ STARTS: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a rar archive: unpack it first"),
     (b"\x89HDF", "an HDF5 file, as Keras writes: a checkpoint of PyTorch is needed"),
 )
-"""What other files begin with."""
+"""First bytes of other kinds of files, and how an error describes each."""
 
 SAVE_STATE_DICT = 'where the model can be loaded, save its state_dict alone: torch.save(model.state_dict(), "elic.pth")'
 
 _NAMED_CLASS = re.compile(r"\bGLOBAL ([\w.]+)")
-"""In PyTorch's message: what a pickle asks to import, and may not."""
+"""The name, in PyTorch's message, of the object that a pickle tried to import."""
 
 _NEWER_PROTOCOL = "operand 149"
-"""In PyTorch's message: the frame that pickles begin with since protocol 4."""
+"""Part of PyTorch's message about the frame that a pickle of protocol 4 or later begins with."""
 
 _CUT_SHORT = (EOFError, struct.error)
-"""What reading a pickle raises at the end of its file."""
+"""Exceptions that are raised when a pickle ends early."""
 
 
 def cause_in_head(head: bytes) -> str | None:
-    """What a file is instead of a checkpoint, as its first `HEAD` bytes tell; None if they do not."""
+    """Explain what a file is instead of a checkpoint.
+
+    Parameters
+    ----------
+    head : bytes
+        The first `HEAD` bytes of the file.
+
+    Returns
+    -------
+    str or None
+        None if these bytes do not show what the file is.
+
+    """
     if not head:
         return "an empty file: download or copy it again"
     for start, cause in STARTS:
@@ -52,11 +64,11 @@ def cause_in_head(head: bytes) -> str | None:
     if text.startswith("<"):
         return "a web page in place of the file: download the file itself"
     first = text.splitlines()[0][:60] if text else ""
-    return f"a text, no checkpoint; it begins with {first!r}"
+    return f"a text file, not a checkpoint; it begins with {first!r}"
 
 
 def _as_text(head: bytes) -> str | None:
-    """The bytes, if they are text; the last character may be cut."""
+    """Return the bytes as text, or None if they are not text. The last character may be incomplete."""
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError:
@@ -65,7 +77,7 @@ def _as_text(head: bytes) -> str | None:
 
 
 def cause_in_zip(path: Path) -> str | None:
-    """Why a file that begins as a zip is none that PyTorch wrote; None if it is one."""
+    """Explain why a file that begins like a zip archive was not written by `torch.save`; None if it was."""
     if not zipfile.is_zipfile(path):
         return "the file is truncated, its end is missing: download or copy it again"
     try:
@@ -81,7 +93,16 @@ def cause_in_zip(path: Path) -> str | None:
 
 
 def cause_in_error(error: Exception) -> str:
-    """What kept PyTorch from reading a file with `weights_only=True`, not in its words: they advise to load code."""
+    """Explain why PyTorch cannot read a file with `weights_only=True`.
+
+    PyTorch's own messages are not repeated, because they advise the user to run the file's code.
+
+    Parameters
+    ----------
+    error : Exception
+        What `torch.load` raised.
+
+    """
     said = str(error)
     if isinstance(error, pickle.UnpicklingError):
         named = _NAMED_CLASS.search(said)
@@ -89,10 +110,11 @@ def cause_in_error(error: Exception) -> str:
             return f"carries {named[1]}, code or an object besides tensors, which is not loaded: {SAVE_STATE_DICT}"
         if _NEWER_PROTOCOL in said:
             return (
-                f"a pickle of protocol 4 or newer, of which PyTorch cannot load tensors without code: {SAVE_STATE_DICT}"
+                "a pickle of protocol 4 or newer, from which PyTorch cannot load tensors without running code: "
+                f"{SAVE_STATE_DICT}"
             )
         if "nsupported" in said:
             return f"carries code or objects besides tensors, which is not loaded: {SAVE_STATE_DICT}"
     if isinstance(error, _CUT_SHORT) or "unexpected EOF" in said:
         return "the file is truncated, its end is missing: download or copy it again"
-    return "damaged or no PyTorch checkpoint"
+    return "damaged, or not a PyTorch checkpoint"

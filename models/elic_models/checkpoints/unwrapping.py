@@ -1,8 +1,8 @@
-"""What a checkpoint file holds -> the tensors of the network in it.
+"""Find the network's tensors in the content of a checkpoint file.
 
-Training scripts wrap them under many names (`state_dict`, `model`, `params_ema`, `ema` and
-`state_dict` in it, ...), beside optimizers, counters and other networks. So every dict that
-holds tensors by name is a candidate, whatever it is called, and an ELIC is what resembles one.
+Training scripts nest them under many names (`state_dict`, `model`, `params_ema`, `ema.state_dict`, ...), beside
+optimizers, counters and other networks. Every dict that contains tensors by name is therefore a candidate, whatever its
+name, and the candidate that resembles an ELIC is taken.
 """
 
 import re
@@ -21,29 +21,43 @@ DTYPES = (
 )
 
 TOP = "."
-"""Name of the candidate that no dict wraps."""
+"""Name of the candidate that is the file's whole content, and not nested in another dict."""
 
 MAX_DEPTH, MAX_DICTS = 5, 10_000
-"""Of the search: more than any training script nests, less than a hostile file could make it take."""
+"""Limits of the search: above what training scripts write, and low enough to bound the time for a hostile file."""
 
 _NO_NETWORK = re.compile(r"(^|_)(optim|sched|scaler)", re.IGNORECASE)
-"""Names of what holds tensors by name and is no network: optimizers, schedulers, gradient scalers."""
+"""Names of dicts that contain tensors but no network: optimizers, schedulers and gradient scalers."""
 
 Tensors = dict[str, Tensor]
 
 
 def unwrap(content: object, key: str | None) -> Tensors:
-    """The one network's tensors, their keys normalized.
+    """Find the tensors of the one network in a file.
 
-    content: as `read_content` returns it.
-    key: dotted path of the dict to take, or of one around it; without it, the only ELIC there
-    is: several are one if their tensors are equal. Where nothing resembles an ELIC, the largest
-    candidate is returned, for `matching.py` to say how it differs.
-    Raises ValueError: no tensors by name, none under this key, or more than one network.
+    Parameters
+    ----------
+    content : object
+        The file's content, as `read_content` returns it.
+    key : str, optional
+        Dotted path of the dict to take, or of a dict around it. By default the only ELIC in the file is taken; several
+        with equal tensors count as one.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Tensors by normalized keys. If nothing resembles an ELIC, this is the largest candidate, so that `matching.py`
+        can describe how it differs.
+
+    Raises
+    ------
+    ValueError
+        If there are no tensors, none under this key, or more than one network.
+
     """
     found = {name: tensors for name, held in candidates(content).items() if (tensors := normalize_keys(held))}
     if not found:
-        raise ValueError("holds no tensors by name")
+        raise ValueError("contains no tensors by name")
     if key is not None:
         inside = {name: tensors for name, tensors in found.items() if f"{name}.".startswith(f"{key}.")}
         if not inside:
@@ -61,9 +75,15 @@ def unwrap(content: object, key: str | None) -> Tensors:
 
 
 def candidates(content: object) -> dict[str, Tensors]:
-    """The tensors of every dict that holds some by name, by its dotted path; the outermost first.
+    """Collect the tensors of every dict that contains some, by the dict's dotted path; outer dicts come first.
 
-    What lies beside the tensors (epochs, losses, arguments) is left out.
+    Other content of these dicts (epochs, losses, arguments) is left out.
+
+    Parameters
+    ----------
+    content : object
+        The file's content, as `read_content` returns it.
+
     """
     found: dict[str, Tensors] = {}
     level = [("", content)] if isinstance(content, Mapping) else []
@@ -85,12 +105,12 @@ def candidates(content: object) -> dict[str, Tensors]:
 
 
 def checked(tensors: Tensors) -> Tensors:
-    """The same. Raises ValueError for tensors of a kind that no weights have."""
+    """Return the tensors unchanged. Raises ValueError if one is not dense or has a dtype that weights do not have."""
     for name, value in tensors.items():
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise ValueError(f"{name!r} is not a plain tensor")
         if value.dtype not in DTYPES:
-            raise ValueError(f"{name!r} holds {value.dtype}, which no weight is")
+            raise ValueError(f"{name!r} is {value.dtype}, which is not a dtype of weights")
     return tensors
 
 

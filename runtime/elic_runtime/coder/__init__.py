@@ -1,4 +1,4 @@
-"""Entropy coders behind one protocol."""
+"""The entropy coders, which share one protocol."""
 
 from elic_runtime.coder.protocol import Coder, Indexes, Symbols
 from elic_runtime.coder.registry import CODER_NAMES, CODERS, make_coder

@@ -1,14 +1,12 @@
-"""CompressAI's rANS, bit for bit: for files that are exchanged with PyTorch.
+"""CompressAI's rANS coder, bit for bit, for files that are exchanged with PyTorch.
 
-Written here in plain Python, with every read and write bounded, because CompressAI's
-own is not safe to run: its decoder reads past the end of a short stream, its encoder
-writes before its buffer for fewer than four symbols and never returns for values that
-are 2**27 out of range. A 768x512 photograph takes a few tenths of a second. It needs no
-CompressAI; the tests compare it with CompressAI's, byte for byte.
+This is an implementation in plain Python that bounds every read and write. CompressAI's own coder is not safe: its
+decoder reads beyond the end of a short stream, and its encoder writes before its buffer for fewer than four symbols and
+never returns for values that are 2**27 out of range. A photograph of 768x512 pixels takes a few tenths of a second.
+CompressAI need not be installed; the tests compare the two coders byte for byte.
 
-Source of the arithmetic: CompressAI's rans_interface.cpp and Fabian Giesen's
-ryg_rans (rans64.h): a 64-bit state, 32-bit words, 16-bit frequencies, and values out
-of range in nibbles.
+The arithmetic follows CompressAI's rans_interface.cpp and Fabian Giesen's ryg_rans (rans64.h): a 64-bit state, 32-bit
+words and 16-bit frequencies. Values out of range are coded in nibbles.
 """
 
 from bisect import bisect_right
@@ -27,12 +25,12 @@ _NIBBLE_MAX = (1 << NIBBLE_BITS) - 1
 
 
 class CompressaiCoder:
-    """See `elic_runtime.coder.registry.Coder`."""
+    """Implements `elic_runtime.coder.protocol.Coder`."""
 
     name = "compressai"
 
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
-        """Symbols int32 [n] and their rows [n] -> the bytes that CompressAI writes. Raises CoderError."""
+        """Encode symbols into the bytes that CompressAI writes: see `Coder.encode`."""
         bins, escaped, folded = tables.bins(symbols, indexes)
         starts = tables.cdfs[indexes, bins]
         frequencies = tables.cdfs[indexes, bins + 1] - starts
@@ -48,9 +46,9 @@ class CompressaiCoder:
         return writer.finish()
 
     def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:
-        """A stream and its rows [n] -> int32 [n]. Raises CoderError."""
+        """Decode a stream: see `Coder.decode`."""
         if len(data) % 4 or len(data) < 8:
-            raise CoderError("the stream is no sequence of rANS words")
+            raise CoderError("the stream is not a sequence of rANS words")
         reader = _Reader(np.frombuffer(data, dtype="<u4").tolist())
         rows = tables.rows
         values = [reader.value(rows[i]) for i in indexes.tolist()]
@@ -59,27 +57,27 @@ class CompressaiCoder:
 
 
 class _Writer:
-    """RANS state that grows words; what is written last is read first."""
+    """The encoder's state and the words written so far. The reader reads last what was written first."""
 
     def __init__(self) -> None:
         self._words: list[int] = []
         self._state = _STATE_MIN
 
     def value(self, start: int, frequency: int) -> None:
-        """One value by its CDF's bin."""
+        """Write a value, given the start and the frequency of its bin in the CDF."""
         self._make_room(frequency)
         quotient, rest = divmod(self._state, frequency)
         self._state = (quotient << PRECISION) + rest + start
 
     def escaped(self, folded: int) -> None:
-        """What follows an escape: how many nibbles, and they, low ones first."""
+        """Write what follows an escape: the number of nibbles, and the nibbles from the lowest on."""
         count = -(-folded.bit_length() // NIBBLE_BITS)
         for j in reversed(range(count)):
             self._nibble(folded >> NIBBLE_BITS * j & _NIBBLE_MAX)
         self._nibble(count)
 
     def finish(self) -> bytes:
-        """The stream: the state, then the words, last one first."""
+        """Return the stream: the state, then the words from the last to the first."""
         words = [self._state & _WORD_MASK, self._state >> _WORD_BITS, *reversed(self._words)]
         return np.array(words, dtype="<u4").tobytes()
 
@@ -94,7 +92,7 @@ class _Writer:
 
 
 class _Reader:
-    """RANS state over a list of words; reading past the last is an error."""
+    """The decoder's state over a list of words. Reading beyond the last word raises CoderError."""
 
     def __init__(self, words: list[int]) -> None:
         self._words = words
@@ -102,7 +100,7 @@ class _Reader:
         self._state = words[0] | words[1] << 32
 
     def value(self, cdf: list[int]) -> int:
-        """One value by its CDF, the last bin of which is the escape."""
+        """Read a value by its CDF, whose last bin is the escape."""
         state = self._state
         low = state & _MASK
         found = bisect_right(cdf, low) - 1
@@ -111,7 +109,7 @@ class _Reader:
         return self._escaped(found) if found == len(cdf) - 2 else found
 
     def finish(self) -> None:
-        """Raises CoderError unless everything was read, back to the encoder's first state."""
+        """Raise CoderError unless all words were read and the state is the one that the encoder began with."""
         if self._next != len(self._words) or self._state != _STATE_MIN:
             raise CoderError("the stream does not end where its symbols do")
 

@@ -1,9 +1,8 @@
-"""The default coder: constriction's ANS, one call per row of the table.
+"""The default coder: constriction's ANS coder, called once per row of the CDF table.
 
-A stream is a stack of 32-bit little-endian words. From its top: for each row in
-ascending order, that row's symbols in the order of the array; then, for escaped
-symbols in row order, how many nibbles each needs; then the nibbles, low ones first;
-last one bit that is 1, so that a stream that runs dry is told from one that ends.
+A stream is a stack of 32-bit little-endian words. It contains, from the top: the symbols of each row in ascending order
+of rows, in the order of the array; the number of nibbles of each escaped symbol, in the same order; the nibbles, from
+the lowest on; and a bit that is 1, which distinguishes the end of a stream from a stream that is too short.
 constriction promises the same bits in all its 0.5 releases.
 """
 
@@ -20,14 +19,14 @@ from elic_runtime.errors import CoderError
 from elic_runtime.tables import MAX_NIBBLES, PRECISION, CdfTables
 
 _model = constriction.stream.model
-_NIBBLE_COUNTS = _model.Uniform(8)  # 1 to 8 nibbles, less one
+_NIBBLE_COUNTS = _model.Uniform(8)  # the number of nibbles, 1 to 8, minus one
 _NIBBLES = _model.Uniform(16)
 _END = _model.Uniform(2)
 _END_MARK = 1
 
 
 class ConstrictionCoder:
-    """See `elic_runtime.coder.registry.Coder`."""
+    """Implements `elic_runtime.coder.protocol.Coder`."""
 
     name = "constriction"
 
@@ -35,7 +34,7 @@ class ConstrictionCoder:
         self._models: WeakKeyDictionary[CdfTables, dict[int, Any]] = WeakKeyDictionary()
 
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
-        """Symbols int32 [n] and their rows [n] -> a multiple of 4 bytes. Raises CoderError."""
+        """Encode symbols into a multiple of 4 bytes: see `Coder.encode`."""
         order = np.argsort(indexes, kind="stable")
         bins, _, folded = tables.bins(symbols[order], indexes[order])
         coder = constriction.stream.stack.AnsCoder()
@@ -46,15 +45,16 @@ class ConstrictionCoder:
             coder.encode_reverse(counts, _NIBBLE_COUNTS)
         for row, start, stop in reversed(list(_runs(indexes))):
             coder.encode_reverse(bins[start:stop].astype(np.int32), self._row_model(tables, row))
-        return coder.get_compressed().astype("<u4").tobytes()
+        words: NDArray[np.uint32] = coder.get_compressed()
+        return words.astype("<u4").tobytes()
 
     def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:
-        """A stream and its rows [n] -> int32 [n]. Raises CoderError."""
+        """Decode a stream: see `Coder.decode`."""
         try:
             words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
             coder = constriction.stream.stack.AnsCoder(words)
         except ValueError:
-            raise CoderError("the stream is no sequence of ANS words") from None
+            raise CoderError("the stream is not a sequence of ANS words") from None
         bins = np.empty(len(indexes), dtype=np.int64)
         for row, start, stop in _runs(indexes):
             bins[start:stop] = coder.decode(self._row_model(tables, row), stop - start)
@@ -83,7 +83,7 @@ class ConstrictionCoder:
 
 
 def _runs(indexes: Indexes) -> Iterator[tuple[int, int, int]]:
-    """(row, start, stop) of each row that occurs, in the array sorted by row."""
+    """Yield (row, start, stop) for each row that occurs: where its symbols are in the array sorted by row."""
     stops = np.cumsum(np.bincount(indexes))
     start = 0
     for row, stop in enumerate(stops.tolist()):
@@ -93,7 +93,10 @@ def _runs(indexes: Indexes) -> Iterator[tuple[int, int, int]]:
 
 
 def _to_nibbles(folded: NDArray[np.int64]) -> tuple[Symbols, Symbols]:
-    """Non-negative int64 [n] -> nibbles needed less one, int32 [n]; the nibbles, int32, low first."""
+    """Split non-negative numbers [n] into nibbles.
+
+    Returns the count of nibbles of each minus one, int32 [n], and the nibbles, int32, from each number's lowest one on.
+    """
     digits = (folded[:, None] >> np.arange(0, 32, 4)) & 15  # [n, 8]
     counts = np.maximum(1, 8 - np.argmax(digits[:, ::-1] != 0, axis=1))
     counts[folded == 0] = 1
@@ -102,7 +105,9 @@ def _to_nibbles(folded: NDArray[np.int64]) -> tuple[Symbols, Symbols]:
 
 
 def _from_nibbles(counts: Symbols, nibbles: Symbols) -> NDArray[np.int64]:
+    """Join the nibbles that `_to_nibbles` returned: the numbers, int64 [n]."""
     used = np.arange(8) <= counts[:, None]
     digits = np.zeros(used.shape, dtype=np.int64)
     digits[used] = nibbles
-    return (digits << np.arange(0, 32, 4)).sum(axis=1)
+    folded: NDArray[np.int64] = (digits << np.arange(0, 32, 4)).sum(axis=1)
+    return folded

@@ -1,4 +1,4 @@
-"""What an entropy coder is: symbols and rows of a CDF table <-> bytes."""
+"""The protocol of entropy coders: symbols and their rows in a CDF table <-> bytes."""
 
 from typing import Protocol
 
@@ -12,22 +12,52 @@ Indexes = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class Coder(Protocol):
-    """One pass of one tile is one stream; a stream knows neither its length nor its rows."""
+    """Codes one pass of one tile as one stream. The stream contains neither its length nor the rows of its symbols."""
 
     name: str
 
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
-        """Code integers.
+        """Encode symbols, of which those outside the range of their row cost more bits.
 
-        symbols: int32 [n]. indexes: uint8 or uint16 [n], the row of `tables` for each.
-        Values out of a row's range cost more bits, never their value.
+        Parameters
+        ----------
+        symbols : ndarray
+            int32 [n].
+        indexes : ndarray
+            uint8 or uint16 [n]: the row of `tables` that codes each symbol.
+        tables : CdfTables
+            The distributions.
+
+        Raises
+        ------
+        CoderError
+            If a symbol is too far outside the range of its row.
+
         """
         ...
 
     def decode(self, data: bytes, indexes: Indexes, tables: CdfTables) -> Symbols:
-        """The symbols of a stream: int32 [n] for indexes [n].
+        """Decode a stream.
 
-        Raises CoderError if the stream is not exactly the code of n symbols. A stream
-        may still be wrong without saying so: the container's checksums tell.
+        Parameters
+        ----------
+        data : bytes
+            The stream.
+        indexes : ndarray
+            uint8 or uint16 [n]: the row of `tables` that codes each symbol.
+        tables : CdfTables
+            The distributions.
+
+        Returns
+        -------
+        ndarray
+            The symbols: int32 [n].
+
+        Raises
+        ------
+        CoderError
+            If the stream is not the code of exactly n symbols. A damaged stream may also decode to wrong symbols
+            without an error; the container's checksums detect this.
+
         """
         ...

@@ -1,4 +1,4 @@
-"""The coders by name, and by the id that a container carries."""
+"""The coders by name and by id, which is the number that a container stores."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,26 @@ CODERS: dict[str, tuple[int, Callable[[], Coder]]] = {
     "constriction": (0, _constriction),
     "compressai": (1, _compressai),
 }
-"""By name: the id that containers carry, and how to make one."""
+"""For each coder's name: its id in containers, and a function that makes one."""
 
 CODER_NAMES = {coder_id: name for name, (coder_id, _) in CODERS.items()}
+"""The coders' names by id."""
 
 
 def make_coder(name: str) -> Coder:
-    """A coder by name. Raises CoderError for a name that is not in `CODERS`."""
+    """Make a coder.
+
+    Parameters
+    ----------
+    name : str
+        A key of `CODERS`.
+
+    Raises
+    ------
+    CoderError
+        If there is no coder of this name.
+
+    """
     if name not in CODERS:
         raise CoderError(f"unknown coder {name!r}: known are {', '.join(CODERS)}")
     return CODERS[name][1]()

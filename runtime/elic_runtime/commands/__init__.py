@@ -1,1 +1,1 @@
-"""The `elic` command, and what it prints for people."""
+"""The `elic` command and its output."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from elic_runtime.file_coding import CodedFile
 
 BUNDLE_VARIABLE = "ELIC_BUNDLE"
-"""The environment variable that stands for `--bundle`."""
+"""The environment variable that replaces `--bundle`."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,16 +36,16 @@ app = typer.Typer(
     add_completion=False,
     help="Compress photographs with an exported ELIC bundle, and decompress them again.\n\n"
     "Export a bundle with elic-export. Folders work where files do.\n\n"
-    "Exit codes: 0 done, 1 a check failed, 2 bad usage or input.",
+    "Exit codes: 0 if done, 1 if a check failed, 2 for wrong usage or bad input.",
 )
 
 BundleOption = Annotated[
     Path | None,
     typer.Option("--bundle", envvar=BUNDLE_VARIABLE, show_envvar=False, help="Folder of the exported bundle."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON instead of a table.")]
-ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0: one per core.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what a folder of outputs holds.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0 stands for one per core.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
 Padding = Literal["bottom-right", "centre"]
 Facts = dict[str, Any]
 
@@ -56,24 +56,27 @@ def common(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """What the command does whatever is asked of it: its help is the app's."""
+    """Declare the options that need no subcommand. The help text of the command is that of `app`."""
 
 
 @app.command()
 @one_line_errors(ElicError)
 def compress(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Image, folder of images, or - for standard input.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, folder for a folder, or -.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="File to write, a folder if IN is a folder, or - for standard output."),
+    ],
     bundle: BundleOption = None,
-    coder: Annotated[str, typer.Option(help="Entropy coder: constriction, or compressai.")] = "constriction",
+    coder: Annotated[str, typer.Option(help="Entropy coder: constriction or compressai.")] = "constriction",
     threads: ThreadsOption = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compress an image, or every image of a folder.
 
-    RGB, grey, palette and 16-bit photographs of any size up to 134 megapixels; orientation is applied, embedded colour
-    profiles are converted to sRGB.
+    RGB, grey, palette and 16-bit photographs of up to 134 megapixels are read. Their orientation is applied, and
+    embedded colour profiles are converted to sRGB.
     """
     from elic_runtime.codec import Codec
     from elic_runtime.container import SUFFIX
@@ -97,19 +100,24 @@ def compress(
 @app.command()
 @one_line_errors(ElicError)
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help=".elic file, folder of them, or - for standard input.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="File to read (.elic), folder of files, or - for standard input.")
+    ],
     target: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help="Image to write (.png, .tif, .bmp, .ppm), folder for a folder, or - (PNG)."),
+        typer.Argument(
+            metavar="OUT",
+            help="Image to write (.png, .tif, .bmp, .ppm), a folder if IN is a folder, or - for standard output (PNG).",
+        ),
     ],
     bundle: BundleOption = None,
     threads: ThreadsOption = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Decompress an .elic file, or every one of a folder.
+    """Decompress an .elic file, or every .elic file of a folder.
 
-    A file that is damaged, or was written with another bundle, is refused; nothing is written for it.
+    A file that is damaged or was written with another bundle is refused, and nothing is written for it.
     """
     from elic_runtime.codec import Codec
     from elic_runtime.file_coding import decompress_data
@@ -131,10 +139,15 @@ def decompress(
 @app.command()
 @one_line_errors(ElicError)
 def info(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help=".elic file, folder of a bundle, or -.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE_OR_DIR", help="An .elic file, folder of a bundle, or - for standard input.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a file or a bundle is. A file is checked whole, without its bundle."""
+    """Describe an .elic file or a bundle.
+
+    All bytes of a file are checked; its bundle is not needed.
+    """
     from elic_runtime.commands.info import bundle_facts, container_facts, print_bundle, print_container
 
     gather, show = (bundle_facts, print_bundle) if path.is_dir() else (container_facts, print_container)
@@ -148,17 +161,17 @@ def info(
 @app.command("eval")
 @one_line_errors(ElicError)
 def evaluate(
-    images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of them.")],
+    images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of photographs.")],
     bundle: BundleOption = None,
     padding: Annotated[
-        Padding, typer.Option(help="Where an image is continued that the graph does not take.")
+        Padding, typer.Option(help="Where an image is padded if the graph does not take its size.")
     ] = "bottom-right",
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """PSNR and bits per pixel of each photograph, and their means.
+    """Measure the PSNR and the bits per pixel of each photograph, and their means.
 
-    A no-entropy bundle gives its likelihoods' rate, a codec's bundle the size of its real files.
+    The rate of a no-entropy bundle is that of its likelihoods; the rate of any other bundle is that of its files.
     """
     from elic_runtime.bundle import Bundle
     from elic_runtime.commands.evaluate import eval_facts, print_results
@@ -180,10 +193,10 @@ def conformance(
     bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check that every backend at hand computes an exact bundle's integers.
+    """Check that every available backend computes an exact bundle's integers.
 
-    Runs the bundle's known input over each of ONNX Runtime's providers here, with one thread, two, and one per core,
-    and with graph optimizations off. Exit code 1 if any gives other integers.
+    The bundle's known input is run by each available provider of ONNX Runtime, with one thread, two threads and one per
+    core, and without graph optimizations. The exit code is 1 if any result differs.
     """
     from elic_runtime.bundle import Bundle
     from elic_runtime.commands.conformance import check_settings, print_settings
@@ -200,12 +213,12 @@ def conformance(
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line and exit."""
     run_app(app)
 
 
 def _bundle(option: Path | None) -> Path:
-    """The bundle that was named. Raises ElicError, which says how to name one, and how one is made."""
+    """Return the bundle's folder. Raises ElicError, which explains how to name a bundle, if none was named."""
     if option is None:
         raise ElicError(
             f"no bundle: name its folder with --bundle, or in {BUNDLE_VARIABLE}; elic-export static makes one"
@@ -214,7 +227,7 @@ def _bundle(option: Path | None) -> Path:
 
 
 def _note(lines: list[str]) -> None:
-    """What was left out is said once nothing is wrong with what was asked."""
+    """Print notes about the files that were left out. Call this after the arguments were checked."""
     for line in lines:
         note(line)
 
@@ -222,10 +235,10 @@ def _note(lines: list[str]) -> None:
 def _jobs(
     source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, ...], force: bool
 ) -> list[tuple[Path, Path]]:
-    """Inputs with the files to write, the first suffix being the one that is added.
+    """Pair each input with the file to write; outputs in a folder get the first suffix.
 
-    Raises ImageError for an output of another ending, two inputs for one output, or,
-    without `force`, an output of a folder of inputs that is there already.
+    Raises ImageError for an output with another suffix, for two inputs with the same output and, without `force`, for
+    an output in a folder that exists already.
     """
     if target == STREAM and not source.is_dir():
         return [(source, target)]
@@ -233,35 +246,35 @@ def _jobs(
         stem = "stdin" if source == STREAM else source.stem
         out = target / f"{stem}{suffixes[0]}" if target.is_dir() else target
         if out.suffix.lower() not in suffixes:
-            raise ImageError(f"{out}: the output is a folder that exists, or ends in {', '.join(suffixes)}")
+            raise ImageError(f"{out}: the output must be an existing folder, or end in {', '.join(suffixes)}")
         return [(source, out)]
     if target.is_file() or target == STREAM:
-        raise ImageError(f"{name_of(target, output=True)}: a file, where a folder is needed for a folder of inputs")
+        raise ImageError(f"{name_of(target, output=True)}: the output of a folder of inputs must be a folder")
     jobs = {target / f"{path.stem}{suffixes[0]}": path for path in inputs}
     if len(jobs) < len(inputs):
         clash = next(p for p in inputs if p not in jobs.values())
-        raise ImageError(f"{clash}: another input has the same name before its ending: rename one")
+        raise ImageError(f"{clash}: another input has the same name apart from its suffix: rename one of them")
     replaced = [out for out in jobs if out.exists()]
     if replaced and not force:
-        raise ImageError(f"{replaced[0]}: is there already: choose another folder, or overwrite with --force")
+        raise ImageError(f"{replaced[0]}: exists already: choose another folder, or overwrite it with --force")
     return [(path, out) for out, path in jobs.items()]
 
 
 def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts], what: str, as_json: bool) -> None:
-    """Run every job; those that fail are named, and make the exit code 2."""
+    """Run every job and print its result. Jobs that fail are reported, and set the exit code to 2."""
     done: list[Facts] = []
     failed = 0
     for path, out in progress(jobs, what):
         try:
             done.append(run(path, out))
-        except OSError as error:  # its own message names the file, which may be the output
+        except OSError as error:  # the message names the file, which may be the input or the output
             failed += 1
             fail(describe(error))
         except ElicError as error:
             failed += 1
             message, name = describe(error), name_of(path)
             fail(message if name in message else f"{name}: {message}")
-    # What was written to standard output is not to be mixed with what is said of it.
+    # The results must not be mixed with a file that was written to standard output.
     file = sys.stderr if any(out == STREAM for _, out in jobs) else sys.stdout
     if as_json:
         print_json(done, file)

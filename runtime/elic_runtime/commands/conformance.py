@@ -1,4 +1,4 @@
-"""`elic conformance`: an exact bundle's known input over every provider and setting of ONNX Runtime at hand."""
+"""`elic conformance`: run an exact bundle's known input with every available provider and setting of ONNX Runtime."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -17,17 +17,26 @@ from elic_runtime.errors import BundleError
 from elic_runtime.runners import OnnxRuntime, onnxruntime_factory
 
 REMOTE = frozenset({"AzureExecutionProvider"})
-"""Providers that send data to a service; they run none of a bundle's operators."""
+"""Providers that send data to a remote service; none of them runs a bundle's operators."""
 
 Progress = Callable[[list[OnnxRuntime]], Iterable[OnnxRuntime]]
 
 
 @dataclass(frozen=True)
 class SettingResult:
-    """One setting of a backend.
+    """The result of one setting of a backend.
 
-    differs: the first subgraph that gives other integers, None if all are exact.
-    problem: why it could not be asked, None if it could. milliseconds: of the known input, without loading.
+    Parameters
+    ----------
+    backend : str
+        Name of the backend and its setting.
+    differs : str, optional
+        The first subgraph that computes other integers; None if all are exact.
+    problem : str, optional
+        The reason why the setting could not be checked; None if it was.
+    milliseconds : float, optional
+        Time to run the known input, without loading the subgraphs.
+
     """
 
     backend: str
@@ -37,7 +46,7 @@ class SettingResult:
 
 
 def settings_at_hand() -> list[OnnxRuntime]:
-    """Every provider of this ONNX Runtime, with threads and graph optimizations as users set them."""
+    """List every available provider of ONNX Runtime, each with the usual settings of threads and optimizations."""
     providers = [name for name in onnxruntime.get_available_providers() if name not in REMOTE]
     return [
         onnxruntime_factory(provider, threads, optimize=optimize)
@@ -47,11 +56,25 @@ def settings_at_hand() -> list[OnnxRuntime]:
 
 
 def check_settings(bundle: Bundle, progress: Progress = iter) -> list[SettingResult]:
-    """Ask each of them. Raises BundleError for a bundle that is not exact, or not whole."""
+    """Check each available setting of ONNX Runtime.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A bundle of exact arithmetic.
+    progress : callable
+        Wraps the list of settings while it is iterated over, to show progress.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not exact, or a file of it is missing or was changed.
+
+    """
     medians = bundle.tables().medians
     results = [_check(bundle, factory, medians) for factory in progress(settings_at_hand())]
     if all(result.problem for result in results):
-        raise BundleError(results[0].problem or f"{bundle.folder}: no backend is at hand")
+        raise BundleError(results[0].problem or f"{bundle.folder}: no backend is available")
     return results
 
 
@@ -66,7 +89,7 @@ def _check(bundle: Bundle, factory: OnnxRuntime, medians: NDArray[np.float32]) -
 
 
 def print_settings(results: list[SettingResult], console: Console) -> None:
-    """The results as a table."""
+    """Print the results as a table."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("backend", "known input", "ms"):
         table.add_column(column, justify="right" if column == "ms" else "left")

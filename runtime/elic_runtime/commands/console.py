@@ -1,7 +1,7 @@
-"""What both command lines share: one-line errors, exit codes, progress, JSON.
+"""What the command lines of both packages share: one-line errors, exit codes, progress bars and JSON.
 
-Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check failed,
-2 bad usage or input.
+Results go to stdout, everything else to stderr. The exit code is 0 if the command is done, 1 if a check failed, and 2
+for wrong usage or bad input.
 """
 
 import functools
@@ -23,13 +23,13 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 PIPE_WIDTH = 200
-"""Columns where there is no terminal to say: wide enough for every table."""
+"""Width in columns of output that does not go to a terminal: enough for every table."""
 
 errors = Console(stderr=True)
 
 
 def console() -> Console:
-    """Where results are printed: a pipe gets whole lines, whatever a terminal would have room for."""
+    """Return the console for results. A pipe gets whole lines, whatever the width of the terminal."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
@@ -38,11 +38,18 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
-"""Of click, or of the copy of it that newer typer carries: typer exports only the subclass."""
+"""`UsageError` of click, or of the copy of click in newer versions of typer, which exports only the subclass."""
 
 
 def one_line_errors(*kinds: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Turn these exceptions, and those of the file system, into a line on stderr and exit code 2."""
+    """Decorate a command so that expected exceptions become one line on stderr and exit code 2.
+
+    Parameters
+    ----------
+    *kinds : type
+        The expected exceptions, in addition to OSError.
+
+    """
     expected: tuple[type[Exception], ...] = (*kinds, OSError)
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
@@ -60,15 +67,22 @@ def one_line_errors(*kinds: type[Exception]) -> Callable[[Callable[P, R]], Calla
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run a command line to its end: wrong usage is one line too."""
+    """Run a command line and exit. Wrong usage is reported in one line too.
+
+    Parameters
+    ----------
+    app : Typer
+        The command line.
+
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")  # for file names that the terminal cannot show
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
         if len(sys.argv) < 2:
-            sys.exit(BAD_INPUT)  # no command: the help was printed
+            sys.exit(BAD_INPUT)  # without a command, typer printed the help
         fail(f"{' '.join(error.format_message().split())} See {Path(sys.argv[0]).name} --help.{_hint(sys.argv[1:])}")
         sys.exit(BAD_INPUT)
     except typer.Exit as error:
@@ -78,13 +92,13 @@ def run_app(app: typer.Typer) -> None:
 
 
 def _hint(args: list[str]) -> str:
-    """For names of files that were taken for options."""
+    """Return a hint if an argument that was taken for an option seems to be a file name."""
     names = [arg for arg in args if arg.startswith("-") and arg.strip("-") and (Path(arg).suffix or Path(arg).exists())]
     return f" If {names[0]} is a file, write ./{names[0]}" if names else ""
 
 
 def describe(error: Exception) -> str:
-    """An exception as one line."""
+    """Describe an exception in one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, ModuleNotFoundError):
@@ -93,29 +107,38 @@ def describe(error: Exception) -> str:
 
 
 def print_version(asked: bool) -> None:
-    """For the option `--version` of both commands: print the version and end."""
+    """Print the version and exit, if `asked`: the callback of the option `--version`."""
     if asked:
         print(version("elic-deploy"))
         raise typer.Exit
 
 
 def fail(message: str) -> None:
-    """Write one line of error."""
+    """Print an error message of one line to stderr."""
     print(f"error: {message}", file=sys.stderr)
 
 
 def note(message: str) -> None:
-    """Write one line that is no error."""
+    """Print a note of one line to stderr."""
     print(f"note: {message}", file=sys.stderr)
 
 
 def progress(items: Sequence[T], what: str) -> Iterable[T]:
-    """Items with a progress bar on stderr, if there are several and somebody is looking."""
+    """Iterate over items, with a progress bar if there are several and stderr is a terminal.
+
+    Parameters
+    ----------
+    items : sequence
+        What to iterate over.
+    what : str
+        Description before the bar.
+
+    """
     if len(items) < 2:
         return items
     return track(items, description=what, console=errors, disable=not errors.is_terminal, transient=True)
 
 
 def print_json(content: Any, file: TextIO | None = None) -> None:
-    """Facts for scripts, on stdout by default: always JSON, see `plain_json.py`."""
+    """Print content as JSON, to stdout by default. NaN and infinities become strings: see `plain_json.py`."""
     print(dumps(content), file=file)

@@ -1,15 +1,30 @@
-"""What the script `elic` starts: the command line, or one line that says what it lacks."""
+"""The entry point of the script `elic`: it runs the command line, or names the package that is missing."""
 
 import sys
+from importlib import import_module
 
 
 def main() -> None:
-    """Run the command line, which a plain install of the library does not have."""
+    """Run the command line, whose packages a plain install of the library does not include."""
+    start("elic_runtime.commands.cli", "cli")
+
+
+def start(module: str, extra: str) -> None:
+    """Run a command line.
+
+    Parameters
+    ----------
+    module : str
+        The module whose function `main` is the command line.
+    extra : str
+        The extra of this distribution that installs the packages which the module needs.
+
+    """
     try:
-        from elic_runtime.commands.cli import main as run
+        run = import_module(module).main
     except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich"):
+        if error.name is None or error.name.startswith("elic_"):
             raise
-        sys.stderr.write(f"error: the command line needs the package {error.name}: pip install 'elic-deploy[cli]'\n")
+        sys.stderr.write(f"error: this needs the package {error.name}: pip install 'elic-deploy[{extra}]'\n")
         sys.exit(2)
     run()

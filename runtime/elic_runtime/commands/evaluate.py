@@ -1,14 +1,14 @@
-"""`elic eval`: what a bundle makes of photographs, in PSNR and bits per pixel.
+"""`elic eval`: the distortion and the rate of photographs coded with a bundle, in PSNR and bits per pixel.
 
-A no-entropy bundle is asked for its picture and its likelihoods, a codec's bundle for
-its real files. The rate counts padding too, per pixel of the photograph.
+A no-entropy bundle is measured by its decoded image and its likelihoods, any other bundle by its files. The rate
+includes the bits of padding, and is divided by the pixels of the photograph.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -17,32 +17,39 @@ from rich.table import Table
 
 from elic_runtime.bundle import Bundle
 from elic_runtime.codec import Codec
-from elic_runtime.container import MAX_PIXELS
 from elic_runtime.errors import BundleError
 from elic_runtime.images import read_image
 from elic_runtime.metrics import bits, format_psnr, psnr
 from elic_runtime.pixels import check_image, to_image, to_input
 from elic_runtime.runners import RunnerFactory, load_runner, onnxruntime_factory
+from elic_runtime.shapes import MAX_PIXELS
 from elic_runtime.tiles import Image, TileGrid, fill, groups
 
 Padding = Literal["bottom-right", "centre"]
-"""Where an image is continued that is no multiple of 64, or smaller than the graph's shape: by its border pixels.
+"""Where an image is padded to a size that the graph takes; the padding repeats the border pixels.
 
-`bottom-right` is what files have; `centre` puts half of it (the smaller half) before the image.
+Files are padded at the `bottom-right`. With `centre`, half of the padding, rounded down, comes before the image.
 """
 
-PADDINGS: tuple[Padding, ...] = get_args(Padding)
-
 Coded = tuple[Image, float | None]
-"""A decoded image and its bits, None if these are not known."""
+"""A decoded image and its size in bits, which is None if the bundle does not show it."""
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """One photograph.
+    """The result of one photograph.
 
-    psnr_db: infinite if the decoded picture equals it.
-    bpp: None if the bundle gives no likelihoods.
+    Parameters
+    ----------
+    image : str
+        Name of the file.
+    width, height : int
+        Size of the photograph in pixels.
+    psnr_db : float
+        PSNR of the decoded image in dB; infinite if it equals the photograph.
+    bpp : float, optional
+        Bits per pixel; None if the bundle has no likelihoods.
+
     """
 
     image: str
@@ -53,17 +60,23 @@ class EvalResult:
 
     @property
     def equal(self) -> bool:
-        """Whether the decoded picture is the photograph itself, so that it has no PSNR."""
+        """Whether the decoded image equals the photograph, so that there is no PSNR."""
         return self.psnr_db == math.inf
 
 
 @dataclass(frozen=True)
 class Means:
-    """Over photographs.
+    """Means over photographs.
 
-    psnr_db: of those that were decoded otherwise than they are; None if all are equal.
-    bpp: of those whose rate is known; None if there is none.
-    equal: how many were decoded as they are.
+    Parameters
+    ----------
+    psnr_db : float, optional
+        Mean PSNR in dB of the decoded images that differ from their photographs; None if all are equal.
+    bpp : float, optional
+        Mean bits per pixel of the photographs whose rate is known; None if there are none.
+    equal : int
+        How many decoded images equal their photographs.
+
     """
 
     psnr_db: float | None
@@ -77,9 +90,26 @@ def evaluate(
     padding: Padding = "bottom-right",
     factory: RunnerFactory | None = None,
 ) -> list[EvalResult]:
-    """Ask a bundle for each photograph.
+    """Encode and decode photographs with a bundle.
 
-    Raises ImageError, BundleError; BundleError too for centred padding of a codec's bundle, whose files have none.
+    Parameters
+    ----------
+    bundle : Bundle
+        A bundle of any form.
+    images : iterable of Path
+        Files of the photographs.
+    padding : {"bottom-right", "centre"}
+        Where an image is padded if the graph does not take its size.
+    factory : RunnerFactory, optional
+        Loads the subgraphs; by default into ONNX Runtime.
+
+    Raises
+    ------
+    ImageError
+        If a photograph cannot be read.
+    BundleError
+        If the bundle cannot be run, or `centre` is used with a bundle that codes files.
+
     """
     factory = factory or onnxruntime_factory()
     code = (
@@ -130,7 +160,7 @@ def _graph(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable
 
 
 def _pad(image: Image, grid: TileGrid, padding: Padding) -> tuple[Image, tuple[int, int]]:
-    """The image continued to whole tiles, and where its first row and column are in it."""
+    """Pad an image to whole tiles. Returns also where its first row and column are in the padded image."""
     missing = (grid.rows * grid.tile_height - grid.height, grid.columns * grid.tile_width - grid.width)
     top, left = (n // 2 for n in missing) if padding == "centre" else (0, 0)
     sides = ((top, missing[0] - top), (left, missing[1] - left), (0, 0))
@@ -138,7 +168,7 @@ def _pad(image: Image, grid: TileGrid, padding: Padding) -> tuple[Image, tuple[i
 
 
 def means(results: Sequence[EvalResult]) -> Means:
-    """Mean PSNR and rate. A picture that equals the photograph has no PSNR to average: it is counted instead."""
+    """Compute the mean PSNR and rate. Decoded images that equal their photographs have no PSNR, and are counted."""
     psnrs = [result.psnr_db for result in results if not result.equal]
     rates = [result.bpp for result in results if result.bpp is not None]
     return Means(
@@ -149,7 +179,7 @@ def means(results: Sequence[EvalResult]) -> Means:
 
 
 def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
-    """The results for scripts: `psnr_db` is null where `equal` says that there is no error."""
+    """Return the results as data for JSON; `psnr_db` is null if `equal` is true."""
     images = [
         {
             "image": result.image,
@@ -165,7 +195,7 @@ def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
 
 
 def print_results(results: Sequence[EvalResult], console: Console) -> None:
-    """The results as a table, their mean last."""
+    """Print the results as a table; the last row is their mean."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("image", "size", "PSNR dB", "bpp"):
         table.add_column(column, justify="left" if column == "image" else "right")

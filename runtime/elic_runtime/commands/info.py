@@ -1,4 +1,4 @@
-"""Facts about a file or a bundle, for `elic info`: as data for scripts, as lines for people."""
+"""`elic info`: facts about a file or a bundle, as data for JSON and as text."""
 
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,20 @@ Facts = dict[str, Any]
 
 
 def container_facts(path: Path) -> Facts:
-    """What an `.elic` file, or for `-` standard input, says of itself. Every byte is checked.
+    """Collect the facts of an `.elic` file, after all its bytes were checked.
 
-    Raises ContainerError, OSError.
+    Parameters
+    ----------
+    path : Path
+        The file; `-` stands for standard input.
+
+    Raises
+    ------
+    ContainerError
+        If the file is damaged.
+    OSError
+        If the file cannot be read.
+
     """
     data, name = read_input(path), name_of(path)
     try:
@@ -47,7 +58,7 @@ def container_facts(path: Path) -> Facts:
 
 
 def print_container(facts: Facts, console: Console) -> None:
-    """Container facts as lines and a table."""
+    """Print the facts of a file as lines and a table."""
     tiles = facts["tiles"]
     _print_lines(
         {
@@ -70,7 +81,19 @@ def print_container(facts: Facts, console: Console) -> None:
 
 
 def bundle_facts(folder: Path) -> Facts:
-    """What a bundle's manifest says, and which of its files are here and unchanged. Raises BundleError."""
+    """Collect the facts of a bundle: its manifest, and the sizes of the files that exist.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle's folder.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is invalid, or a file of it was changed.
+
+    """
     bundle = Bundle(folder)
     facts: Facts = bundle.manifest.model_dump(mode="json", exclude={"subgraphs", "entropy_tables"})
     bundle.tables()
@@ -79,7 +102,7 @@ def bundle_facts(folder: Path) -> Facts:
 
 
 def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
-    """`bytes` is None where the file is absent: halves of a bundle ship separately."""
+    """Collect the facts of a subgraph. `bytes` is None if its file is missing: halves of a bundle ship separately."""
     size = None
     if bundle.has(name):
         size = bundle.graph_path(name).stat().st_size
@@ -92,7 +115,7 @@ def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
 
 
 def print_bundle(facts: Facts, console: Console) -> None:
-    """Bundle facts as lines and a table."""
+    """Print the facts of a bundle as lines and a table."""
     model, checkpoint = facts["model"], facts["checkpoint"]
     slices = ", ".join(map(str, model["groups"]))
     _print_lines(
@@ -124,7 +147,7 @@ def _extents(facts: Facts) -> str:
 
 
 def _tensors(tensors: list[Facts]) -> str:
-    """One a line: x 1x3x512x512, or x 1x3x(512..1280)x(512..1280)"""
+    """Format tensors one per line, such as `x 1x3x512x512` or `x 1x3x(512..1280)x(512..1280)`."""
     return "\n".join(escape(f"{t['name']} {_shape(t)}") for t in tensors)
 
 

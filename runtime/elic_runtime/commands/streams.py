@@ -1,4 +1,4 @@
-"""Files of the command line, where `-` is standard input or output."""
+"""Reading and writing the files of the command line, where `-` is standard input or output."""
 
 import sys
 from pathlib import Path
@@ -7,27 +7,28 @@ from elic_runtime.errors import ElicError
 from elic_runtime.files import write_bytes
 
 STREAM = Path("-")
+"""Standard input or output."""
 
 _NAMES = {False: "standard input", True: "standard output"}
 
 
 def name_of(path: Path, *, output: bool = False) -> str:
-    """What messages call it."""
+    """Return the name of a file for messages."""
     return _NAMES[output] if path == STREAM else str(path)
 
 
 def read_input(path: Path) -> bytes:
-    """All of a file, or of standard input. Raises OSError."""
+    """Read all bytes of a file, or of standard input. Raises OSError."""
     return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, or standard output. Raises OSError; ElicError for a terminal."""
+    """Write a file whole or not at all, or write to standard output. Raises OSError, and ElicError for a terminal."""
     if path != STREAM:
         write_bytes(path, data)
         return
     if sys.stdout.isatty():
-        raise ElicError("standard output is a terminal, which shows no such bytes: name a file, or redirect it")
+        raise ElicError("standard output is a terminal, which cannot show binary data: name a file, or redirect it")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

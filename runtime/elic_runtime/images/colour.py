@@ -1,4 +1,4 @@
-"""Colours -> sRGB: ICC profiles are converted, what else a file says of its colours is checked."""
+"""Conversion to sRGB: ICC profiles are converted, and other descriptions of colours are checked."""
 
 import re
 from functools import lru_cache
@@ -12,33 +12,48 @@ from elic_runtime.errors import ImageError
 from elic_runtime.images.rasters import Raster, Samples
 
 _SAME = 2
-"""Largest difference of 8-bit samples that a profile makes which is sRGB by another name: rounding of its curves."""
+"""Largest difference of 8-bit samples between sRGB and a profile of the same colours, whose curves are rounded."""
 
 _LATTICE = 17
-"""Colours per channel on which profiles are compared with sRGB."""
+"""Levels per channel of the colours on which a profile is compared with sRGB."""
 
 _SRGB_LIKE_PRIMARIES = frozenset({1, 2})
 _SRGB_LIKE_TRANSFERS = frozenset({1, 2, 6, 13})
-"""Code points (ITU-T H.273): sRGB's, BT.709's, which viewers show as sRGB's, and unspecified."""
+"""Code points of ITU-T H.273 that are shown as sRGB: those of sRGB and BT.709, and `unspecified`."""
 
 _TRANSFER_NAMES = {8: "linear light", 16: "HDR (PQ)", 18: "HDR (HLG)"}
-
-_DAMAGED = "its colour profile is damaged ({reason}): remove it, or convert the picture to sRGB"
+"""Names of other transfer characteristics, for messages."""
 
 _EXIF, _INTEROP, _COLOR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1
 
 
 def to_srgb(raster: Raster) -> tuple[Samples, str | None]:
-    """A raster as uint8 [H, W, 3], RGB, sRGB, upright; and the name of the profile that it was converted from.
+    """Convert a raster to sRGB and turn it upright.
 
-    Raises ImageError for a profile that is damaged, or of another kind than the picture.
+    Parameters
+    ----------
+    raster : Raster
+        The image as its file stores it.
+
+    Returns
+    -------
+    pixels : ndarray
+        uint8 [H, W, 3], sRGB.
+    converted_from : str or None
+        Name of the profile that the colours were converted from; None if they were sRGB.
+
+    Raises
+    ------
+    ImageError
+        If the profile is damaged, or is not of the same kind as the image.
+
     """
     pixels = _upright(raster.pixels, raster.orientation)
     if raster.profile is None:
         return _rgb(pixels), None
     name, of_grey, transform = _transform(raster.profile)
     if of_grey and pixels.ndim == 3:
-        raise ImageError("its colour profile is one of grey pictures: remove it, or convert the picture to sRGB")
+        raise ImageError("its colour profile is for grey images: remove it, or convert the image to sRGB")
     if transform is None:
         return _rgb(pixels), None
     picture = PillowImage.fromarray(np.ascontiguousarray(pixels if of_grey else _rgb(pixels)))
@@ -46,39 +61,40 @@ def to_srgb(raster: Raster) -> tuple[Samples, str | None]:
 
 
 def check_code_points(primaries: int, transfer: int) -> None:
-    """Raises ImageError for colours by code points (ITU-T H.273) that are not shown as sRGB."""
+    """Raise ImageError if colours with these code points of ITU-T H.273 are not shown as sRGB."""
     if primaries not in _SRGB_LIKE_PRIMARIES or transfer not in _SRGB_LIKE_TRANSFERS:
         what = _TRANSFER_NAMES.get(transfer, f"primaries {primaries}, transfer {transfer} of H.273")
         raise ImageError(f"its colours are not sRGB but {what}: convert it to sRGB first")
 
 
 def check_media(data: bytes) -> None:
-    """Raises ImageError for AVIF and HEIF files whose colour box (nclx) has other colours than sRGB's."""
+    """Raise ImageError if the colour box (nclx) of an AVIF or HEIF file names colours that are not shown as sRGB."""
     found = re.search(rb"colrnclx(..)(..)", data, re.DOTALL)
     if found:
         check_code_points(*(int.from_bytes(value, "big") for value in found.groups()))
 
 
 def check_exif(exif: PillowImage.Exif) -> None:
-    """Raises ImageError for cameras' Adobe RGB, which they tell by EXIF alone (DCF 2.0, section 4.2)."""
+    """Raise ImageError if EXIF says that the colours are Adobe RGB, as cameras write it (DCF 2.0, section 4.2)."""
     nested = exif.get_ifd(_EXIF)
-    index = exif.get_ifd(_INTEROP).get(_INTEROP_INDEX)
+    # Pillow 11.1 raises KeyError for an IFD that is not there.
+    index = exif.get_ifd(_INTEROP).get(_INTEROP_INDEX) if _INTEROP in nested else None
     if nested.get(_COLOR_SPACE) == 2 or str(index).startswith("R03"):
         raise ImageError("its EXIF says Adobe RGB, and no profile is embedded: convert it to sRGB first")
 
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes) -> tuple[str, bool, Any]:
-    """A profile's name, whether it is one of grey pictures, and its transform to sRGB: None if it is that."""
+    """Return a profile's name, whether it is for grey images, and its transform to sRGB; None if it is sRGB."""
     try:
         from PIL import ImageCms
     except ImportError:
-        raise ImageError("it has a colour profile, and this Pillow was built without littleCMS") from None
+        raise ImageError("it has a colour profile, but this Pillow was built without littleCMS") from None
     try:
         source = ImageCms.getOpenProfile(BytesIO(profile))
         space = source.profile.xcolor_space.strip()
         if space not in ("RGB", "GRAY"):
-            raise ImageError(f"its colour profile is one of {space} pictures: convert it to sRGB first")
+            raise ImageError(f"its colour profile is for {space} images: convert it to sRGB first")
         mode = "L" if space == "GRAY" else "RGB"
         transform = ImageCms.buildTransform(
             source, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -86,9 +102,7 @@ def _transform(profile: bytes) -> tuple[str, bool, Any]:
         name = " ".join(ImageCms.getProfileDescription(source).split()) or "an unnamed profile"
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ImageError(
-            f"its colour profile is damaged ({reason}): remove it, or convert the picture to sRGB"
-        ) from None
+        raise ImageError(f"its colour profile is damaged ({reason}): remove it, or convert the image to sRGB") from None
     colours = _lattice(mode)
     converted = np.asarray(_apply(PillowImage.fromarray(colours), transform)).astype(int)
     same = np.abs(converted - _rgb(colours)).max() <= _SAME
@@ -116,7 +130,7 @@ def _rgb(pixels: Samples) -> Samples:
 
 
 def _upright(pixels: Samples, orientation: int) -> Samples:
-    """Undo an orientation (TIFF 6.0, tag 274): rows and columns change places from 5 on."""
+    """Undo an orientation (TIFF 6.0, tag 274), which swaps rows and columns from 5 on."""
     turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
     if orientation in (3, 4, 7, 8):
         turned = turned[::-1]

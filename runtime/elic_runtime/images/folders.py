@@ -1,4 +1,4 @@
-"""Folders of images and of `.elic` files: which files are meant, and which are left out."""
+"""Listing the images or the `.elic` files of a folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,23 +8,46 @@ from elic_runtime.errors import ImageError
 from elic_runtime.images.formats import readable
 
 _NAMED = 4
-"""How many of the files that are left out are named."""
+"""How many of the files that are left out are named in a message."""
 
 Say = Callable[[str], None]
+"""Gets a message of one line."""
 
 
 def image_files(path: Path, say: Say | None = None) -> list[Path]:
-    """The file itself, or the images of a folder in order.
+    """List the images of a folder, sorted by name; a file is returned as it is.
 
-    say: is told in one line what of the folder is left out. Raises ImageError if there is no image.
+    Parameters
+    ----------
+    path : Path
+        A folder or a file.
+    say : callable, optional
+        Called with a message that names the files that are left out, if there are any.
+
+    Raises
+    ------
+    ImageError
+        If the folder contains no image.
+
     """
     return _files(path, readable(), "images", say)
 
 
 def container_files(path: Path, say: Say | None = None) -> list[Path]:
-    """The file itself, or the `.elic` files of a folder in order.
+    """List the `.elic` files of a folder, sorted by name; a file is returned as it is.
 
-    say: is told in one line what of the folder is left out. Raises ImageError if there is none.
+    Parameters
+    ----------
+    path : Path
+        A folder or a file.
+    say : callable, optional
+        Called with a message that names the files that are left out, if there are any.
+
+    Raises
+    ------
+    ImageError
+        If the folder contains no `.elic` file.
+
     """
     return _files(path, (SUFFIX,), f"{SUFFIX} files", say)
 
@@ -39,5 +62,5 @@ def _files(path: Path, suffixes: tuple[str, ...], what: str, say: Say | None) ->
     others = [f"{p.name}/" if p.is_dir() else p.name for p in visible if p not in set(found)]
     if others and say is not None:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        say(f"{path}: left out, as no {what}: {', '.join(others[:_NAMED])}{more}")
+        say(f"{path}: left out, since they are not {what}: {', '.join(others[:_NAMED])}{more}")
     return found

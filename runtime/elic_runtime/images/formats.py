@@ -1,6 +1,6 @@
-"""Which image formats are read: by name and by ending, with what an installed plugin adds.
+"""The image formats that are read, by name and by suffix, including those of installed plugins.
 
-Pillow has many more formats, some of which run other programs: only these are opened.
+Pillow knows many more formats, and some of them run other programs; only the formats listed here are opened.
 """
 
 from functools import cache
@@ -23,12 +23,12 @@ _ALWAYS = MappingProxyType(
 _BY_PLUGIN = MappingProxyType({"AVIF": (".avif",), "HEIF": (".heic", ".heif")})
 
 _PLUGINS = MappingProxyType({"AVIF": "Pillow from 11.3 on, or pillow-avif-plugin", "HEIF": "pillow-heif"})
-"""What reads each, for messages."""
+"""The packages that read these formats, for messages."""
 
 
 @cache
 def read_formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that are read here."""
+    """Return Pillow's names of the formats that are read."""
     PillowImage.init()
     for module, register in (("pillow_heif", "register_heif_opener"), ("pillow_avif", "")):
         try:
@@ -42,19 +42,19 @@ def read_formats() -> tuple[str, ...]:
 
 @cache
 def readable() -> tuple[str, ...]:
-    """Endings of the formats that are read here, in lower case."""
+    """Return the suffixes of the formats that are read, in lower case."""
     known = {**_ALWAYS, **_BY_PLUGIN}
     return tuple(suffix for name in read_formats() for suffix in known[name])
 
 
 def missing_plugin(data: bytes) -> str | None:
-    """What to install to read a file that begins so, if a plugin is all that is missing."""
+    """Return a message that names the plugin to install for a file, or None if no plugin would help."""
     name = _brand(data)
     return None if name is None or name in read_formats() else f"{name}, which {_PLUGINS[name]} reads: install it"
 
 
 def _brand(data: bytes) -> str | None:
-    """Which of the formats in an ISO media file this is, by its brands."""
+    """Return which format an ISO media file contains, according to its brands."""
     if data[4:8] != b"ftyp":
         return None
     brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]

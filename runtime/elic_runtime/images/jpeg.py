@@ -1,4 +1,4 @@
-"""JPEG files that lack nothing but their end marker."""
+"""Repair of JPEG files that lack only their end marker."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -12,16 +12,24 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _SCAN, _RESTARTS, _PROGRESSIVE = 0xDA, 0xDD, 0xC2
 
 _FILLERS = tuple(bytes([value]) * 4096 for value in (0x55, 0xAA, 0x33, 0xCC, 0x0F, 0xF0))
-"""Bytes without markers, more than a group of blocks can take: whatever bits are missing of it, one of
-these differs from the zeros that decoders put there, up to the last sample that is seen."""
+"""Bytes without markers, more than a group of blocks can take.
+
+If bits of the last group are missing, at least one of these fillers decodes differently from the zeros that decoders
+supply in their place.
+"""
 
 
 def with_end(data: bytes) -> bytes | None:
-    """The file with its end marker, if that is all that it lacks; else None.
+    """Return a file with its end marker appended, or None if it lacks more than that marker.
 
-    A decoder takes what follows the last pixel for padding, whatever it is: if the picture
-    is complete, other bytes there do not change it. Asked of files whose pixels are
-    one scan without restart markers, where nothing else can be missing.
+    A decoder ignores bytes after the last pixel. The image is therefore complete if it does not depend on the bytes
+    that follow. This is decided only for files with one scan and no restart markers, where nothing else can be missing.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+
     """
     body = data.rstrip(b"\xff")
     if not data.startswith(_START) or body.endswith(_END):
@@ -37,11 +45,11 @@ def with_end(data: bytes) -> bytes | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each segment's marker and content, up to the first scan."""
+    """Yield the marker and the content of each segment up to the first scan."""
     at = len(_START)
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xFF:  # a marker may have any number of these before it
+        if marker == 0xFF:  # any number of these bytes may precede a marker
             at += 1
             continue
         yield marker, data[at + 4 : at + 2 + size]

@@ -1,11 +1,12 @@
-"""PNG: transparency and colours by the file's own chunks (PNG specification, third edition).
+"""PNG: transparency and colours according to the file's own chunks (PNG specification, third edition).
 
-Pillow compares a transparent colour with samples that it has scaled or cut to 8 bits,
-and knows nothing of cICP.
+Pillow is not enough for them: it compares a transparent colour with samples that it has scaled or cut to 8 bits, and
+does not know the chunk cICP.
 """
 
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,18 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Colour types."""
 
 _SRGB_GAMMA, _GAMMA_TOLERANCE = 45455, 1000
-"""Of gAMA, in 1/100000; what writers put there for sRGB differs by a little."""
+"""The gamma of sRGB in gAMA, in 1/100000, and a tolerance, since writers round it differently."""
 
 _SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _PRIMARY_TOLERANCE = 1000
-"""Of cHRM, in 1/100000: white, red, green, blue, x and y of each."""
+"""The chromaticities of sRGB in cHRM, in 1/100000: x and y of white, red, green and blue; and a tolerance."""
 
 Chunks = dict[bytes, bytes]
+"""Contents of chunks by type."""
 
 
 def read_chunks(data: bytes) -> Chunks:
-    """The chunks before the pixels, by type."""
+    """Read the chunks of a file that precede the pixels."""
     chunks: Chunks = {}
     at = len(_SIGNATURE)
     while at + 8 <= len(data):
@@ -44,7 +46,26 @@ def read_chunks(data: bytes) -> Chunks:
 
 
 def read_samples(chunks: Chunks, open_again: Callable[[], ImageFile.ImageFile]) -> Samples:
-    """The pixels, uint8 [H, W] or [H, W, 3]. Raises ImageError if one is transparent."""
+    """Read the pixels.
+
+    Parameters
+    ----------
+    chunks : Chunks
+        The file's chunks.
+    open_again : callable
+        Opens the file with Pillow, each time anew.
+
+    Returns
+    -------
+    ndarray
+        uint8 [H, W] or [H, W, 3].
+
+    Raises
+    ------
+    ImageError
+        If a pixel is transparent.
+
+    """
     depth, kind = chunks[b"IHDR"][8:10]
     if depth == 16 and kind in (RGB, RGBA):
         wide = sixteen_bit_samples(open_again)
@@ -64,10 +85,29 @@ def read_samples(chunks: Chunks, open_again: Callable[[], ImageFile.ImageFile]) 
 
 
 def read_profile(chunks: Chunks, profile: bytes | None) -> tuple[bytes | None, bool]:
-    """The ICC profile that counts, and whether the file itself says what its colours are.
+    """Read which colours a file has.
 
-    profile: that of iCCP, as Pillow unpacks it. cICP goes before iCCP, that before sRGB,
-    and that before gAMA and cHRM. Raises ImageError for colours that are not converted.
+    The chunk cICP overrides iCCP, which overrides sRGB, which overrides gAMA and cHRM.
+
+    Parameters
+    ----------
+    chunks : Chunks
+        The file's chunks.
+    profile : bytes, optional
+        The ICC profile of the chunk iCCP, as Pillow decompresses it.
+
+    Returns
+    -------
+    profile : bytes or None
+        The ICC profile that applies; None if the colours are sRGB.
+    described : bool
+        Whether one of these chunks describes the colours, so that EXIF need not be consulted.
+
+    Raises
+    ------
+    ImageError
+        If the profile is damaged, or the colours cannot be converted.
+
     """
     if b"cICP" in chunks:
         primaries, transfer = chunks[b"cICP"][:2]
@@ -75,7 +115,7 @@ def read_profile(chunks: Chunks, profile: bytes | None) -> tuple[bytes | None, b
         return None, True
     if b"iCCP" in chunks:
         if not profile:
-            raise ImageError("its colour profile is damaged: remove it, or convert the picture to sRGB")
+            raise ImageError("its colour profile is damaged: remove it, or convert the image to sRGB")
         return profile, True
     if b"sRGB" in chunks:
         return None, True
@@ -91,27 +131,27 @@ def read_profile(chunks: Chunks, profile: bytes | None) -> tuple[bytes | None, b
 
 
 def _opaque(samples: Samples, kind: int) -> Samples:
-    """The colour's channels. Raises ImageError if alpha, the last one of some kinds, is not full everywhere."""
+    """Drop the alpha channel of those colour types that have one. Raises ImageError if a pixel is not opaque."""
     if kind not in (GREY_ALPHA, RGBA):
         return samples
     refuse_transparent((samples[:, :, -1] != 255).any())
     return samples[:, :, 0] if kind == GREY_ALPHA else samples[:, :, :3]
 
 
-def _check_key(chunks: Chunks, kind: int, samples: NDArray[np.integer], scale: int) -> None:
-    """Raises ImageError if a sample, or all three, are the transparent colour's, times `scale`."""
+def _check_key(chunks: Chunks, kind: int, samples: NDArray[np.integer[Any]], scale: int) -> None:
+    """Raise ImageError if a pixel has the transparent colour of tRNS, multiplied by `scale`."""
     if b"tRNS" not in chunks or kind not in (GREY, RGB):
         return
     key = struct.unpack(f">{1 if kind == GREY else 3}H", chunks[b"tRNS"])
     depth = chunks[b"IHDR"][8]
-    # Only the low bits of a key count that a sample has (section 11.3.1.1).
+    # Only as many low bits of a key count as a sample has (section 11.3.1.1).
     wanted = np.array([(value & 2**depth - 1) * scale for value in key])
     same = samples == wanted
     refuse_transparent((same if kind == GREY else same.all(axis=-1)).any())
 
 
-def _check_palette(chunks: Chunks, indexes: NDArray[np.integer]) -> None:
-    """Raises ImageError if a pixel has an entry that is not opaque; others may be there."""
+def _check_palette(chunks: Chunks, indexes: NDArray[np.integer[Any]]) -> None:
+    """Raise ImageError if a pixel uses a palette entry that is not opaque. Unused entries may be transparent."""
     alphas = np.full(256, 255)
     given = np.frombuffer(chunks.get(b"tRNS", b"")[:256], np.uint8)
     alphas[: len(given)] = given

@@ -1,4 +1,4 @@
-"""What libraries say on their own while they decode: nothing, since this project says what is wrong itself."""
+"""Silencing the messages of decoding libraries, since this project's exceptions say what is wrong."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ _LOCK = threading.Lock()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the warnings and messages of Python libraries, which are also about files that are read rightly."""
+    """Suppress the warnings and log messages of Python libraries, which they emit for correctly read files too."""
     loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
     before = [logger.disabled for logger in loggers]
     try:
@@ -30,15 +30,15 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def without_stderr() -> Iterator[None]:
-    """Without what a C library writes to the process's stderr: libtiff's messages, which Pillow does not catch.
+    """Suppress what C libraries write to the process's stderr, such as messages of libtiff that Pillow does not catch.
 
-    One thread at a time: two that each put back what they found could lose it.
+    Only one thread at a time runs the block: two threads that restore stderr in the wrong order would lose it.
     """
     with _LOCK:
         try:
             sys.stderr.flush()
             kept = os.dup(_STDERR)
-        except (OSError, AttributeError):  # there is none
+        except (OSError, AttributeError):  # the process has no stderr
             yield
             return
         nowhere = os.open(os.devnull, os.O_WRONLY)

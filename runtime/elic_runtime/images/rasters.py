@@ -1,4 +1,4 @@
-"""What decoders hand over, and how it becomes opaque 8-bit samples without a word being lost."""
+"""The images that decoders return, and their exact conversion to opaque 8-bit samples."""
 
 import sys
 from collections.abc import Callable
@@ -21,15 +21,22 @@ _WITH_ALPHA = ("LA", "RGBA", "PA", "La", "RGBa")
 _WITHOUT_ALPHA = ("1", "L", "P", "RGB", "YCbCr")
 
 _KINDS = {"CMYK": "CMYK", "LAB": "CIELAB", "F": "floating-point", "I": "32-bit integer", "HSV": "HSV"}
-"""Modes of Pillow that have no single meaning in RGB, as messages name them."""
+"""Modes of Pillow that have no single meaning in RGB, and their names in messages."""
 
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """A picture as its file holds it.
+    """An image as its file stores it.
 
-    pixels: uint8 [H, W] or [H, W, 3], opaque. orientation: 1 to 8, as EXIF and TIFF number it.
-    profile: the ICC profile that its colours are in; sRGB if None.
+    Parameters
+    ----------
+    pixels : ndarray
+        uint8 [H, W] or [H, W, 3], opaque.
+    orientation : int
+        The orientation, 1 to 8, as EXIF and TIFF number it.
+    profile : bytes, optional
+        The ICC profile of its colours; None if they are sRGB.
+
     """
 
     pixels: Samples
@@ -38,27 +45,42 @@ class Raster:
 
 
 def refuse_size(width: int, height: int) -> None:
-    """Raises ImageError for more pixels than are coded, or none."""
+    """Raise ImageError if an image has no pixels, or more than `MAX_PIXELS`."""
     if not width or not height or width * height > MAX_PIXELS:
         raise ImageError(f"{width}x{height} is outside the limit of {MAX_PIXELS} pixels")
 
 
 def refuse_transparent(transparent: bool | np.bool_) -> None:
-    """Raises ImageError if a pixel is not opaque."""
+    """Raise ImageError if `transparent` is true."""
     if transparent:
         raise ImageError("it is transparent, which is not coded: flatten it first")
 
 
-def rounded(samples: NDArray[np.integer]) -> Samples:
-    """16-bit samples as the nearest 8-bit ones: 65535 is 255."""
+def rounded(samples: NDArray[np.integer[Any]]) -> Samples:
+    """Round 16-bit samples to 8 bits; 65535 becomes 255."""
     return ((samples.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def opaque_samples(picture: PillowImage.Image, *, wide: bool = False) -> Samples:
-    """A loaded picture of Pillow's as uint8 [H, W] or [H, W, 3].
+    """Convert an image of Pillow to 8-bit samples.
 
-    wide: whether mode `I` holds 16-bit samples, as Pillow has it for some formats; elsewhere
-    their range is unknown. Raises ImageError if it is transparent, or of a mode without one meaning.
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        A loaded image.
+    wide : bool
+        Whether samples of mode `I` have 16 bits, as they do for some formats; otherwise their range is unknown.
+
+    Returns
+    -------
+    ndarray
+        uint8 [H, W] or [H, W, 3].
+
+    Raises
+    ------
+    ImageError
+        If the image is transparent, or its mode has no single meaning in RGB.
+
     """
     mode = picture.mode
     if mode in SIXTEEN_BIT or (mode == "I" and wide):
@@ -73,9 +95,21 @@ def opaque_samples(picture: PillowImage.Image, *, wide: bool = False) -> Samples
 
 
 def sixteen_bit_samples(open_again: Callable[[], ImageFile.ImageFile]) -> NDArray[np.uint16]:
-    """All 16 bits of a picture in RGB or RGBA, of which Pillow gives the high bytes: uint16 [H, W, C].
+    """Read all 16 bits of the samples of an RGB or RGBA image.
 
-    Asked for the other byte order it gives the low ones.
+    Pillow returns only the high byte of such samples. Decoding the image once more with the other byte order returns
+    the low byte.
+
+    Parameters
+    ----------
+    open_again : callable
+        Opens the file with Pillow, each time anew.
+
+    Returns
+    -------
+    ndarray
+        uint16 [H, W, C].
+
     """
     high, low = (_load(open_again(), swap=swap) for swap in (False, True))
     return np.asarray(high.astype(np.uint16) << 8 | low, np.uint16)
@@ -87,10 +121,10 @@ def _load(file: ImageFile.ImageFile, *, swap: bool) -> Samples:
 
 
 def _raw_mode(args: tuple[Any, ...] | str | None, *, swap: bool) -> tuple[Any, ...] | str:
-    """A decoder's arguments, the first of which or the only one is a mode like `RGB;16B`."""
+    """Return a decoder's arguments with the raw mode in them, such as `RGB;16B`, in the chosen byte order."""
     if isinstance(args, tuple):
         return (_raw_mode(args[0], swap=swap), *args[1:])
-    # Alpha that is not 255 everywhere is refused: what was multiplied by it need not be divided.
+    # Premultiplied samples (RGBa) need no division, since any alpha other than full is refused.
     name, order = str(args).replace("RGBa", "RGBA").split(";16")
     order = {"N": "L" if sys.byteorder == "little" else "B"}.get(order, order)
     return f"{name};16{ {'L': 'B', 'B': 'L'}[order] if swap else order }"

@@ -1,7 +1,7 @@
-"""An image file's bytes -> pixels, checked against what the file says of itself.
+"""Read an image file: bytes -> upright sRGB pixels.
 
-Pillow opens every format; TIFF, PNG and JPEG each have a module that knows where its
-answer is not to be believed. `colour.py` then takes what is left to sRGB.
+Pillow opens every format except some layouts of TIFF. The modules for TIFF, PNG and JPEG correct it where it would
+decode pixels or colours wrongly, and `colour.py` converts the result to sRGB.
 """
 
 import os
@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image as PillowImage
-from PIL import ImageFile
+from PIL import ImageFile, UnidentifiedImageError
 
 from elic_runtime.errors import ImageError
 from elic_runtime.images import jpeg, png, tiff
@@ -22,18 +22,23 @@ from elic_runtime.shapes import MAX_PIXELS
 from elic_runtime.tiles import Image
 
 MAX_FILE_BYTES = 1 << 31
-"""Of an image file: `MAX_PIXELS` in 16-bit RGBA, uncompressed, twice."""
+"""Largest size of an image file: twice that of `MAX_PIXELS` in uncompressed 16-bit RGBA."""
 
 _ORIENTATION = 0x0112
-"""EXIF's tag."""
+"""The EXIF tag of the orientation."""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture as it is coded.
+    """An image as the codec takes it.
 
-    pixels: uint8 [H, W, 3], RGB, sRGB, upright.
-    converted_from: the colour profile that the file's own colours were in, if it was not sRGB.
+    Parameters
+    ----------
+    pixels : ndarray
+        uint8 [H, W, 3], RGB, sRGB, upright.
+    converted_from : str, optional
+        Name of the colour profile that the colours were converted from; None if they were sRGB.
+
     """
 
     pixels: Image
@@ -41,18 +46,45 @@ class Photograph:
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a photograph as uint8 [H, W, 3]: RGB, sRGB, upright. See `read_photograph`."""
+    """Read a photograph as an array.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The image file.
+
+    Returns
+    -------
+    ndarray
+        uint8 [H, W, 3], RGB, sRGB, upright.
+
+    Raises
+    ------
+    ImageError
+        As `read_photograph` raises it.
+
+    """
     return read_photograph(path).pixels
 
 
 def read_photograph(path: str | os.PathLike[str]) -> Photograph:
     """Read a photograph.
 
-    Grey becomes RGB, 16-bit samples are rounded to 8, palettes are looked up, EXIF and TIFF
-    orientation is applied, embedded colour profiles are converted to sRGB. Raises
-    ImageError for a file that is unreadable, too large or of several frames; transparent
-    (an opaque alpha channel is dropped); in CMYK, float or other samples that have no
-    single meaning in RGB; in colours that are neither sRGB nor described by a profile.
+    Grey images become RGB, 16-bit samples are rounded to 8 bits, palettes are looked up, the orientation of EXIF or
+    TIFF is applied, embedded colour profiles are converted to sRGB, and an opaque alpha channel is dropped.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The image file.
+
+    Raises
+    ------
+    ImageError
+        If the file is unreadable, too large, has several frames or is transparent; if its samples, such as CMYK or
+        floating-point ones, have no single meaning in RGB; or if its colours are neither sRGB nor described by a
+        profile.
+
     """
     path = Path(path)
     try:
@@ -66,7 +98,21 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
 
 
 def decode_photograph(data: bytes, name: str) -> Photograph:
-    """The photograph in an image file's bytes; `name` is what messages call it. See `read_photograph`."""
+    """Read a photograph from the bytes of an image file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        Name of the file for messages.
+
+    Raises
+    ------
+    ImageError
+        As `read_photograph` raises it.
+
+    """
     try:
         if len(data) > MAX_FILE_BYTES:
             raise ImageError(f"larger than {MAX_FILE_BYTES >> 30} GiB")
@@ -78,19 +124,19 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
         raise ImageError(f"{name}: {error}") from None
     except PillowImage.DecompressionBombError:
         raise ImageError(f"{name}: more than the limit of {MAX_PIXELS} pixels") from None
-    except PillowImage.UnidentifiedImageError:
+    except UnidentifiedImageError:
         plugin = missing_plugin(data)
         known = f"no image of a known format ({', '.join(read_formats())})"
         raise ImageError(f"{name}: {plugin or known}") from None
     except MemoryError:
         raise ImageError(f"{name}: cannot be read as an image: the decoder has no memory for it") from None
-    except Exception as error:  # decoders of damaged files raise whatever they come across
+    except Exception as error:  # decoders raise any exception for damaged files
         reason = " ".join(str(error).split()) or f"damaged ({type(error).__name__})"
         raise ImageError(f"{name}: cannot be read as an image: {reason}") from None
 
 
 def _read(data: bytes) -> Raster:
-    """Any format but TIFF."""
+    """Read any format but TIFF."""
     try:
         return _decode(data)
     except OSError:
@@ -106,7 +152,7 @@ def _decode(data: bytes) -> Raster:
 
     with open_again() as file:
         refuse_size(file.width, file.height)
-        # A JPEG of several pictures (MPO) is a photograph with its previews: the first one is meant.
+        # A JPEG of several images (MPO) is a photograph, which comes first, with its previews.
         if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:
             raise ImageError("it has several frames: extract one first")
         profile, described = file.info.get("icc_profile") or None, False

@@ -1,7 +1,7 @@
-"""TIFF (6.0, and BigTIFF): which reader is right about a file, by the file's own tags.
+"""TIFF (6.0 and BigTIFF): choose a reader that decodes a file correctly, according to the file's tags.
 
-Pillow reads most layouts rightly, some wrongly without a word, and others not at all;
-tifffile reads these where it is installed. Layouts that neither is known to read are refused.
+Pillow reads most layouts correctly, some wrongly and without an error, and others not at all. tifffile reads many of the
+latter two, if it is installed. Layouts that neither is known to read are refused.
 """
 
 import struct
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ _FILL_ORDER, _STRIPS, _ORIENTATION, _CHANNELS, _STRIP_BYTES, _PLANAR = 266, 273,
 _TILES, _TILE_BYTES, _EXTRA, _FORMAT, _PROFILE = 324, 325, 338, 339, 34675
 
 _PARTS = ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
-"""Where the parts of the pixels begin, and how long they are: of files in strips, and in tiles."""
+"""Tags of where the parts of the pixels begin and of how long they are, each for strips and for tiles."""
 
 _READ = frozenset(
     {
@@ -40,32 +41,47 @@ _READ = frozenset(
         *(_CHANNELS, _STRIP_BYTES, _PLANAR, _TILES, _TILE_BYTES, _EXTRA, _FORMAT, _PROFILE),
     }
 )
+"""The tags that are read."""
 
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 18: "u8"}
-"""Of tags that hold integers: numpy's names, without byte order."""
+"""NumPy's names, without byte order, of the field types that contain integers."""
 
 _MAX_PAGES = 4096
+"""How many pages a file may have."""
 
 _REDUCED, _MASK = 1, 4
-"""Bits of NewSubfileType: a smaller version of another page, a mask for one."""
+"""Bits of NewSubfileType: a reduced version of another page, and a transparency mask for one."""
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 _KINDS = {4: "a mask", 5: "CMYK", 8: "CIELAB", 9: "CIELAB", 10: "CIELAB", 32803: "raw sensor data", 34892: "raw data"}
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, YCBCR: 3}
-"""Photometric interpretations that are coded, and their channels."""
+"""The photometric interpretations that are read, and the numbers of their channels."""
 
 _UNSIGNED, _UNDEFINED = 1, 4
 _FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-"""Sample formats: those that are coded, and the names of others."""
+"""The sample formats that are read, and the names of others for messages."""
 
 _UNCOMPRESSED = 1
 _BY_TIFFFILE = frozenset({1, 8, 32946})
-"""Compressions that tifffile reads by itself: none, and two numbers of Deflate."""
+"""Compressions that tifffile reads without other packages: none, and the two numbers that stand for Deflate."""
 
 
 @dataclass
 class Tags:
-    """An image file directory. values: integers by tag. orientation_at: where the file holds that one, if it does."""
+    """An image file directory.
+
+    Parameters
+    ----------
+    order : {"<", ">"}
+        The byte order of the file.
+    values : dict
+        The integers of each tag.
+    profile : bytes, optional
+        The ICC profile.
+    orientation_at : int, optional
+        Where in the file the value of the orientation is; None if it has none.
+
+    """
 
     order: str
     values: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -73,17 +89,17 @@ class Tags:
     orientation_at: int | None = None
 
     def one(self, tag: int, default: int) -> int:
-        """The first value of a tag."""
+        """Return the first value of a tag, or `default` if the tag is missing."""
         return self.values.get(tag, (default,))[0]
 
     @property
     def channels(self) -> int:
-        """Samples of a pixel, extra ones included."""
+        """Samples per pixel, including extra ones."""
         return self.one(_CHANNELS, 1)
 
     @property
     def bits(self) -> int:
-        """Of a sample. Raises ImageError if they differ from channel to channel."""
+        """Bits per sample. Raises ImageError if they differ between channels."""
         bits = set(self.values.get(_BITS, (1,))[: self.channels])
         if len(bits) != 1:
             raise ImageError(f"its channels have {', '.join(map(str, sorted(bits)))} bits, which is not coded")
@@ -91,20 +107,34 @@ class Tags:
 
     @property
     def extra(self) -> tuple[int, ...]:
-        """What each channel beyond the colour's is: 0 nothing that is known, 1 and 2 alpha."""
+        """The kind of each channel in addition to those of the colour: 0 is unspecified, 1 and 2 are alpha."""
         count = self.channels - _COLOURS[self.one(_PHOTOMETRIC, -1)]
         given = self.values.get(_EXTRA, ())
-        # Four channels of RGB without a word about the last: alpha, as all viewers take it.
+        # If the kind of a single extra channel is not stated, viewers take it as alpha.
         return given if given or count != 1 else (2,)
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether a file begins as a TIFF does."""
+    """Return whether a file begins like a TIFF."""
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read(data: bytes) -> Raster:
-    """The one full-size picture of a file. Raises ImageError, and what readers raise of damaged files."""
+    """Read the one full-size image of a file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+
+    Raises
+    ------
+    ImageError
+        If the file has no full-size image or several, is truncated or transparent, or has a layout that is not read.
+    Exception
+        Any exception that a reader raises for damaged files.
+
+    """
     page, tags = _only_page(data)
     _check(tags, len(data))
     if _pillow_reads(tags):
@@ -112,25 +142,25 @@ def read(data: bytes) -> Raster:
     elif _tifffile_reads(tags):
         pixels = _by_tifffile(data, page, tags)
     else:
-        raise ImageError(f"a TIFF of this layout ({_layout(tags)}) is not read: save it again uncompressed or as PNG")
+        raise ImageError(f"TIFFs of this layout ({_layout(tags)}) are not read: save it again uncompressed or as PNG")
     if pixels.shape[:2] != (tags.one(_LENGTH, 0), tags.one(_WIDTH, 0)):
-        raise ImageError("its reader gives another size than its tags have")
+        raise ImageError("its decoded size is not the one that its tags state")
     return Raster(pixels, tags.one(_ORIENTATION, 1), tags.profile)
 
 
 def _only_page(data: bytes) -> tuple[int, Tags]:
-    """The page that is no smaller version of another one and no mask, and its number."""
+    """Return the number and the tags of the only page that is not a reduced version of another page."""
     pages = list(enumerate(_pages(data)))
     if any(tags.one(_SUBFILE, 0) & _MASK or tags.one(_PHOTOMETRIC, -1) == _MASK for _, tags in pages):
-        raise ImageError("a page of it is a transparency mask, which is not coded: flatten it first")
+        raise ImageError("it has a page that is a transparency mask, which is not coded: flatten it first")
     full = [(page, tags) for page, tags in pages if not tags.one(_SUBFILE, 0) & _REDUCED]
     if len(full) != 1:
-        raise ImageError("it has several frames: extract one first" if full else "it holds no full-size picture")
+        raise ImageError("it has several frames: extract one first" if full else "it contains no full-size image")
     return full[0]
 
 
 def _pages(data: bytes) -> Iterator[Tags]:
-    """The directories of a file, in order."""
+    """Yield the directories of a file in order."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     count_of, entry, value_of = ("Q", 20, "Q") if big else ("H", 12, "I")
@@ -138,7 +168,7 @@ def _pages(data: bytes) -> Iterator[Tags]:
     seen: set[int] = set()
     while at:
         if at in seen or len(seen) >= _MAX_PAGES:
-            raise ImageError("its directories lead in a circle, or are too many")
+            raise ImageError("its directories form a circle, or are too many")
         seen.add(at)
         (count,) = struct.unpack_from(f"{order}{count_of}", data, at)
         at += struct.calcsize(count_of)
@@ -169,7 +199,7 @@ def _read_entry(data: bytes, at: int, tags: Tags, value_of: str) -> None:
 
 
 def _check(tags: Tags, size: int) -> None:
-    """Raises ImageError for what has no single meaning in RGB, and for pixels that are not in the file."""
+    """Raise ImageError if the samples have no single meaning in RGB, or pixels are missing from the file."""
     refuse_size(tags.one(_WIDTH, 0), tags.one(_LENGTH, 0))
     photometric = tags.one(_PHOTOMETRIC, -1)
     if photometric not in _COLOURS:
@@ -177,7 +207,7 @@ def _check(tags: Tags, size: int) -> None:
         raise ImageError(
             f"{what} samples are not coded: convert it to 8- or 16-bit RGB first"
             if what
-            else "it does not say what its samples mean (PhotometricInterpretation), or nothing that is known"
+            else "it does not say what its samples mean (PhotometricInterpretation), or gives an unknown meaning"
         )
     formats = set(tags.values.get(_FORMAT, (_UNSIGNED,)))
     if not formats <= {_UNSIGNED, _UNDEFINED}:
@@ -188,16 +218,16 @@ def _check(tags: Tags, size: int) -> None:
     if not 0 <= tags.channels - _COLOURS[photometric] <= 16 or len(tags.extra) > tags.channels - _COLOURS[photometric]:
         raise ImageError("its tags do not agree on how many channels it has")
     if tags.one(_ORIENTATION, 1) not in range(1, 9):
-        tags.values[_ORIENTATION] = (1,)  # libtiff and viewers take it so
+        tags.values[_ORIENTATION] = (1,)  # as libtiff and viewers do
     starts, lengths = (tags.values.get(strips) or tags.values.get(tiles, ()) for strips, tiles in _PARTS)
     if not starts or len(starts) != len(lengths) or any(a + n > size for a, n in zip(starts, lengths, strict=True)):
         raise ImageError("it is truncated, or its pixels are not where its tags say")
     if tags.one(_COMPRESSION, 1) == _UNCOMPRESSED and sum(lengths) < _least_bytes(tags):
-        raise ImageError("it is truncated: its pixels are fewer than its tags say")
+        raise ImageError("it is truncated: it has fewer pixels than its tags say")
 
 
 def _least_bytes(tags: Tags) -> int:
-    """Of uncompressed pixels; YCbCr's may be subsampled, and tiles are larger."""
+    """Return a lower bound of the size of uncompressed pixels. It is 0 for YCbCr, which may be subsampled."""
     if tags.one(_PHOTOMETRIC, -1) == YCBCR:
         return 0
     separate = tags.one(_PLANAR, 1) == 2
@@ -206,7 +236,7 @@ def _least_bytes(tags: Tags) -> int:
 
 
 def _pillow_reads(tags: Tags) -> bool:
-    """Layouts that Pillow reads rightly: seen in the tests, all combinations of what is stated here."""
+    """Return whether Pillow reads this layout correctly; the tests cover all combinations of these conditions."""
     photometric, bits, extra = tags.one(_PHOTOMETRIC, -1), tags.bits, tags.extra
     chunky = tags.one(_PLANAR, 1) == 1
     reversed_bits = tags.one(_FILL_ORDER, 1) != 1
@@ -224,7 +254,7 @@ def _pillow_reads(tags: Tags) -> bool:
 
 
 def _by_pillow(data: bytes, page: int, tags: Tags) -> Samples:
-    # Upright or not is not left to Pillow: from orientation 5 on it maps files of another size than it then loads.
+    # Pillow must not apply the orientation: from 5 on, it expects a size other than the one that it then loads.
     flat = bytearray(data)
     if tags.orientation_at is not None:
         struct.pack_into(f"{tags.order}H", flat, tags.orientation_at, 1)
@@ -244,13 +274,13 @@ def _by_pillow(data: bytes, page: int, tags: Tags) -> Samples:
 
 
 def _tifffile_reads(tags: Tags) -> bool:
-    """Layouts that tifffile reads rightly: what Pillow does not, of whole bytes."""
+    """Return whether tifffile reads this layout correctly. Raises ImageError if it does and is not installed."""
     fits = tags.bits in (8, 16) and tags.one(_PHOTOMETRIC, -1) in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
     if not fits or tags.one(_COMPRESSION, 1) not in _BY_TIFFFILE or tags.one(_FILL_ORDER, 1) != 1:
         return False
     if find_spec("tifffile") is None:
         raise ImageError(
-            f"a TIFF of this layout ({_layout(tags)}) needs the package tifffile: install elic-deploy[photos]"
+            f"TIFFs of this layout ({_layout(tags)}) need the package tifffile: install elic-deploy[photos]"
         )
     return True
 
@@ -270,8 +300,8 @@ def _by_tifffile(data: bytes, page: int, tags: Tags) -> Samples:
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
-def _without_extra(samples: NDArray[np.integer], tags: Tags) -> Samples:
-    """Samples [H, W, C] as uint8 of the colour's channels. Raises ImageError if one of the others is alpha below 1."""
+def _without_extra(samples: NDArray[np.integer[Any]], tags: Tags) -> Samples:
+    """Return the colour's channels of samples [H, W, C] as uint8. Raises ImageError if an alpha channel is not opaque."""
     eight = rounded(samples) if tags.bits == 16 else samples.astype(np.uint8)
     colours = _COLOURS[tags.one(_PHOTOMETRIC, -1)]
     for i, kind in enumerate(tags.extra[: eight.shape[2] - colours]):
@@ -280,7 +310,7 @@ def _without_extra(samples: NDArray[np.integer], tags: Tags) -> Samples:
 
 
 def _layout(tags: Tags) -> str:
-    """As messages name it."""
+    """Describe the layout for messages."""
     names = {WHITE_IS_ZERO: "white is zero", BLACK_IS_ZERO: "grey", RGB: "RGB", PALETTE: "palette", YCBCR: "YCbCr"}
     planar = ", planar" if tags.one(_PLANAR, 1) == 2 else ""
     extra = f", {len(tags.extra)} extra" if tags.extra else ""

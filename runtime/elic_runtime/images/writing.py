@@ -1,4 +1,4 @@
-"""uint8 RGB arrays -> image files, without loss."""
+"""Write an image file: uint8 RGB array -> bytes of a lossless format."""
 
 import io
 import os
@@ -15,13 +15,26 @@ from elic_runtime.tiles import Image
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM"}
 
 WRITABLE = tuple(_FORMATS)
-"""Endings of the formats that are written, all of them lossless."""
+"""Suffixes of the formats that are written; all of them are lossless."""
 
 
 def write_image(path: str | os.PathLike[str], image: Image) -> None:
-    """Write an image, uint8 [H, W, 3], as the lossless format that the name ends in.
+    """Write an image in a lossless format.
 
-    Raises ImageError for another array or another ending than those of `WRITABLE`; OSError.
+    Parameters
+    ----------
+    path : str or PathLike
+        File to write. Its suffix, one of `WRITABLE`, selects the format.
+    image : ndarray
+        uint8 [H, W, 3], RGB.
+
+    Raises
+    ------
+    ImageError
+        If the array has another type or shape, or images with this suffix are not written.
+    OSError
+        If the file cannot be written.
+
     """
     path = Path(path)
     try:
@@ -32,10 +45,24 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
 
 
 def encode_image(image: Image, suffix: str) -> bytes:
-    """The bytes of an image file, lossless, of the format with this ending. Raises ImageError."""
+    """Return the bytes of an image file in a lossless format.
+
+    Parameters
+    ----------
+    image : ndarray
+        uint8 [H, W, 3], RGB.
+    suffix : str
+        Suffix of the format, one of `WRITABLE`.
+
+    Raises
+    ------
+    ImageError
+        If the array has another type or shape, or images with this suffix are not written.
+
+    """
     chosen = _FORMATS.get(suffix.lower())
     if chosen is None:
-        raise ImageError(f"images are written without loss, as {', '.join(WRITABLE)}, not {suffix or 'without ending'}")
+        raise ImageError(f"images are written without loss, as {', '.join(WRITABLE)}, not {suffix or 'without suffix'}")
     check_image(image)
     buffer = io.BytesIO()
     PillowImage.fromarray(np.ascontiguousarray(image)).save(buffer, format=chosen)

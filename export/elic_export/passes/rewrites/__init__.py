@@ -1,6 +1,7 @@
-"""Rewrites by name. To add one: its file here, and its line in `REWRITES`.
+"""The rewrites by name.
 
-Masks of checkerboard convolutions are always folded into their weights: see `graphs/packed.py`.
+To add one, add its file to this package and its line to `REWRITES`; docs/architecture.md has the steps. Folding the masks
+of checkerboard convolutions into their weights is not among them, since it is always done; see `graphs/packed.py`.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,14 @@ REWRITES: dict[str, Rewrite] = {
 
 
 def added_subgraphs(names: Iterable[str] = REWRITES) -> frozenset[str]:
-    """The subgraphs that these rewrites add, all rewrites if none are named."""
+    """Return the names of the subgraphs that rewrites add to a bundle.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of rewrites. The default is all of them.
+
+    """
     return frozenset().union(*(REWRITES[name].adds for name in names))
 
 

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class DeconvToDepthToSpace(Rewrite):
-    """Every 5x5 stride-2 transposed convolution becomes a `SubpixelDeconv`.
+    """Replaces every 5x5 stride-2 transposed convolution by a `SubpixelDeconv`.
 
-    Measured on g_s at 512x768, ONNX Runtime, 2 cores: 0.86 of the time, and 246 MB less
-    at peak, since ONNX Runtime's ConvTranspose expands all 25 taps in memory.
+    Measured on g_s for an image 768 wide and 512 high, in ONNX Runtime with 2 cores: 0.86 of the time, and 246 MB
+    less peak memory, since ONNX Runtime's ConvTranspose expands all 25 taps in memory.
     """
 
     name = "deconv_to_depth_to_space"
 
     def of_module(self, module: "nn.Module") -> "nn.Module":
-        """A copy of the module with those layers replaced."""
+        """Return a copy of the module with those layers replaced; see `Rewrite.of_module`."""
         from elic_export.graphs.subpixel import SubpixelDeconv, is_stride_2
 
         rewritten = copy.deepcopy(module)

@@ -1,4 +1,4 @@
-"""The rewrite `fold_output_padding`: transposed convolutions without output_padding."""
+"""The rewrite `fold_output_padding`: ConvTranspose nodes without the attribute output_padding."""
 
 from typing import TYPE_CHECKING
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 
 class FoldOutputPadding(Rewrite):
-    """ConvTranspose's output_padding becomes fewer pads at its end: one row or column less is cut off there.
+    """Subtracts the output_padding of each ConvTranspose from the pads at its end, which has the same effect.
 
-    RKNN's compiler drops output_padding. One that is larger than the pads stays as it is.
+    This is for RKNN, whose compiler ignores output_padding. An output_padding larger than the pads stays as it is.
     """
 
     name = "fold_output_padding"
 
     def of_graph(self, graph: "onnx.ModelProto") -> None:
-        """Change every ConvTranspose of the graph in place."""
+        """Rewrite every ConvTranspose of the graph in place; see `Rewrite.of_graph`."""
         import onnx
 
         for node in graph.graph.node:

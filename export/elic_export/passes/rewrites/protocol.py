@@ -1,7 +1,7 @@
-"""What a rewrite is: the same numbers by other graphs or operators, chosen by name in an export config.
+"""The base class of rewrites, which compute the same numbers by other graphs or operators.
 
-Modules of this package import PyTorch and ONNX inside of their methods: a config is checked, and an
-export that has nothing to do answers, without either.
+An export config chooses rewrites by name. The modules of this package import PyTorch and ONNX inside of their methods,
+so that a config can be checked, and an export with nothing to do can end, without importing either.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class Rewrite:
-    """One rewrite. A kind of it overrides what it changes; everything else stays as it is.
+    """Base class of rewrites. Its methods change nothing; a subclass overrides those that it needs.
 
     Attributes
     ----------
     name : str
-        What a config calls it.
+        Its name in a config.
     adds : frozenset of str
-        Subgraphs that a bundle has only with this rewrite. The no-entropy form, which is one graph, refuses it then.
+        Names of the subgraphs that it adds to a bundle. The no-entropy form, which is one graph, refuses such rewrites.
     options : tuple of str
-        Fields of the config that only this rewrite reads.
+        Names of the fields of `ExportConfig` that only this rewrite reads.
 
     """
 
@@ -33,35 +33,60 @@ class Rewrite:
     options: ClassVar[tuple[str, ...]] = ()
 
     def of_module(self, module: "nn.Module") -> "nn.Module":
-        """Rewrite a module before it is traced; the one that is given stays as it is.
+        """Rewrite a module before it is traced.
 
-        Subgraphs that decide symbols are left out: another order of float sums is another bit stream, and the
-        proof of exact ones is of their layers as they are.
+        This is not called for subgraphs that decide symbols: another order of float sums would change the bit stream,
+        and the proof that a model is exact holds for its layers as they are.
+
+        Parameters
+        ----------
+        module : Module
+            The module of a subgraph. It must stay as it is.
+
+        Returns
+        -------
+        Module
+            The rewritten module.
+
         """
         return module
 
     def of_graph(self, graph: "onnx.ModelProto") -> None:
-        """Rewrite a traced graph in place, keeping every sum: all subgraphs get it."""
+        """Rewrite a traced graph in place.
+
+        This is called for all subgraphs, so it must keep the order of sums.
+
+        Parameters
+        ----------
+        graph : ModelProto
+            The graph of a subgraph.
+
+        """
 
     def parts(
         self,
-        whole: "Exported",  # noqa: ARG002 - these are what rewrites that cut need
+        whole: "Exported",  # noqa: ARG002 - for subclasses
         sample: "Sample",  # noqa: ARG002
         fixed: Mapping[str, int],  # noqa: ARG002
         options: Mapping[str, str],  # noqa: ARG002
     ) -> "list[Exported]":
-        """Graphs to export besides `whole`, which give the same one after the other.
+        """Return graphs to export besides a traced one, which compute the same when run one after the other.
 
         Parameters
         ----------
         whole : Exported
             The traced graph.
         sample : Sample
-            Inputs of it, and what it gives for them.
+            Inputs of the graph, and the outputs that it computes from them.
         fixed : mapping of str to int
-            Sizes of the dimensions that are not open.
-        options : mapping
-            The fields of the config that `options` names.
+            Batch, height and width of the image in pixels, each if it is fixed.
+        options : mapping of str to str
+            Values of the rewrite's options, by name.
+
+        Returns
+        -------
+        list of Exported
+            The parts in the order in which they run. The list is empty if the rewrite does not cut this graph.
 
         """
         return []

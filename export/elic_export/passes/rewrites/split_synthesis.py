@@ -1,4 +1,4 @@
-"""The rewrite `split_g_s`: g_s in two parts besides, for compilers that take large graphs in parts only."""
+"""The rewrite `split_g_s`: two more graphs, the parts of g_s, for compilers that take large graphs in parts only."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SplitSynthesis(Rewrite):
-    """Adds `g_s_0` and `g_s_1`, cut after the node that the config's `split_g_s_after` names."""
+    """Adds the subgraphs `g_s_0` and `g_s_1`, cut after the node that the option `split_g_s_after` names."""
 
     name = "split_g_s"
     adds = frozenset({"g_s_0", "g_s_1"})
@@ -23,9 +23,13 @@ class SplitSynthesis(Rewrite):
     def parts(
         self, whole: Exported, sample: Sample, fixed: Mapping[str, int], options: Mapping[str, str]
     ) -> list[Exported]:
-        """Both parts, with the feature map between them declared as what the first one gives.
+        """Cut g_s, and declare the feature map between its parts; see `Rewrite.parts`.
 
-        Raises ExportError for a node that is not there, or that other tensors go around.
+        Raises
+        ------
+        ExportError
+            If g_s cannot be cut after that node; see `cut_graph`.
+
         """
         import onnx
         from elic_runtime.shapes import fix
@@ -40,11 +44,10 @@ class SplitSynthesis(Rewrite):
         (features,) = run_graph("g_s_0", _without_output_shape(first), None, sample.inputs)
         stride = sample.outputs["x_hat"].shape[2] // features.shape[2]
         tensor = Tensor(features.shape[1], stride)
-        for graph, field in ((first, first.graph.output), (second, second.graph.input)):
+        for field in (first.graph.output, second.graph.input):
             del field[:]
             dims = fix(tensor.dims, fixed)
             field.append(onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, dims))
-            del graph.graph.value_info[:]
         between = {"features": tensor}
         return [
             replace(whole, name="g_s_0", graph=first, outputs=between, cut_after=after),
@@ -53,7 +56,7 @@ class SplitSynthesis(Rewrite):
 
 
 def _without_output_shape(graph: "onnx.ModelProto") -> "onnx.ModelProto":
-    """The same graph, whose output may have any shape."""
+    """Return a copy of a part whose output is declared as float, of any shape."""
     import onnx
 
     probe = onnx.ModelProto()
