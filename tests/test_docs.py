@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
-SOURCES = ("models", "export", "runtime")
+SOURCES = ("models", "export", "runtime", "deploy_configs")
 
 
 def test_the_picture_is_drawn_from_the_table():

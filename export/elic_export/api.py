@@ -245,7 +245,8 @@ def measure_parity(
     loaded = _load_checkpoint(checkpoint_path(checkpoint), key, variant)
     if loaded.sha256 != manifest.checkpoint.sha256:
         raise ExportError(
-            f"{opened.folder}: exported from another checkpoint ({manifest.checkpoint.name}): pass it with --checkpoint"
+            f"{opened.folder}: exported from another checkpoint, {manifest.checkpoint.name}; "
+            "pass that one with --checkpoint"
         )
     calibration = opened.file(manifest.calibration) if manifest.calibration else None
     deployment = _deploy(loaded, calibration, show)
@@ -287,7 +288,7 @@ def _load_checkpoint(path: Path, key: str | None, variant: str | None) -> "Check
 def _calibration_path(arithmetic: str, calibration: AnyPath | None) -> Path | None:
     if arithmetic == "float":
         if calibration is not None:
-            raise ConfigError("--calibration: float arithmetic, which the config asks for, is not calibrated")
+            raise ConfigError("--calibration: the config asks for float arithmetic, which is not calibrated")
         return None
     path = Path(calibration) if calibration is not None else default_config("calibration")
     if not path.exists():

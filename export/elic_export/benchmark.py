@@ -100,7 +100,7 @@ def run_benchmark(
     digest = sha256_file(checkpoint)
     for work, path in sides.values():
         if work is _bundle_side and Bundle(path).manifest.checkpoint.sha256 != digest:
-            raise ExportError(f"{path}: exported from another checkpoint: pass it with --checkpoint")
+            raise ExportError(f"{path}: exported from another checkpoint; pass that one with --checkpoint")
     runs = _time_in_turns(sides, pixels, threads, rounds)
     cuts = {side: _cut(path, pixels) for side, (work, path) in sides.items() if work is _bundle_side}
     return _conditions(image, pixels, threads, rounds, cuts) | _summarize(runs)
@@ -131,7 +131,7 @@ def _load(side: Side, path: Path, pixels: Pixels, threads: int) -> None:
     try:
         _worker["run"] = side(path, pixels, threads)
         _worker["run"]()
-    except Exception as error:  # whatever it is, also what cannot be pickled: the parent process says it
+    except Exception as error:  # not every exception can be pickled; the parent process reports the message
         raise ExportError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
@@ -207,7 +207,7 @@ def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Tim
 
 
 def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
-    """The tiles that a bundle cuts a photograph into: how many, and their height and width."""
+    """Return the number of tiles that a bundle cuts a photograph into, and their height and width in pixels."""
     from elic_runtime.bundle import Bundle
     from elic_runtime.tiles import TileGrid
 
@@ -216,8 +216,8 @@ def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
 
 
 def _conditions(image: Path, pixels: Pixels, threads: int, rounds: int, cuts: dict[str, dict[str, int]]) -> Result:
-    """What the numbers hold for."""
-    from torch.backends.cpu import get_cpu_capability  # the processes that are timed have ended
+    """Return the conditions that the numbers hold for."""
+    from torch.backends.cpu import get_cpu_capability  # not at the top, since workers import this module
 
     return {
         "image": str(image),
@@ -257,7 +257,16 @@ def _summarize(runs: dict[str, list[Timing]]) -> Result:
 
 
 def print_benchmark(result: Result, console: Console) -> None:
-    """The result as a table."""
+    """Print a result as a table.
+
+    Parameters
+    ----------
+    result : dict
+        What `run_benchmark` returned.
+    console : Console
+        Where to print it.
+
+    """
     title = (
         f"{escape(result['image'])}, {result['height']}x{result['width']} (height x width), "
         f"{_tiles(result, 'bundle')}\n"

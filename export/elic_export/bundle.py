@@ -1,4 +1,4 @@
-"""A bundle: a checkpoint and a config -> a folder that the runtime loads."""
+"""Export a bundle: turn a deployed checkpoint and a config into a folder that the runtime loads."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -44,12 +44,13 @@ from elic_export.targets.write import write_targets
 DISTRIBUTION = "elic-deploy"
 
 EXTERNAL_DATA_FROM = 1024
-"""Bytes of a weight that goes into the file of external data."""
+"""Size in bytes from which a weight goes into the file of external data."""
 
 UNKNOWN_SOURCES = "0" * 64
+"""Digest that stands for unknown sources; it equals no real one."""
 
 Progress = Callable[[Iterable[Declaration]], Iterable[Declaration]]
-"""Wraps the subgraphs as they are exported, to show how far it is."""
+"""Shows progress by wrapping the subgraphs that an export iterates over."""
 
 
 def export_bundle(
@@ -59,16 +60,39 @@ def export_bundle(
     progress: Progress = iter,
     sources: str = UNKNOWN_SOURCES,
 ) -> Manifest:
-    """Export every subgraph into the folder `out`.
+    """Export every subgraph of a config into a folder.
 
-    deployment: in the config's arithmetic. sources: digest of all that this is made from (`sources.py`).
-    An earlier bundle there is replaced, once the new one is whole; on an error nothing
-    of the new one is left. Raises ExportError: `out` is something else than a bundle, or the config
-    asks for another arithmetic than the deployment's.
+    An earlier bundle in the folder is replaced once the new one is complete. After an error, nothing of the new one is
+    left.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The model, in the arithmetic of the config.
+    config : ExportConfig
+        What to export.
+    out : Path
+        Folder of the bundle.
+    progress : callable, optional
+        Shows progress by wrapping the subgraphs.
+    sources : str, optional
+        Digest of everything that the bundle is made from, as `sources_digest` returns it.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the bundle.
+
+    Raises
+    ------
+    ExportError
+        If the deployment is in another arithmetic than the config's, if the folder is something else than a bundle or
+        cannot be written, or if a subgraph cannot be exported.
+
     """
     if config.arithmetic != deployment.arithmetic:
         raise ExportError(
-            f"the config asks for {config.arithmetic} arithmetic, the deployment is in {deployment.arithmetic}: "
+            f"the config asks for {config.arithmetic} arithmetic, the deployment is in {deployment.arithmetic}; "
             f"make it with deploy_{config.arithmetic}, or write arithmetic: {deployment.arithmetic} in the config"
         )
     with replaced(out, _check_replaceable) as folder:
@@ -76,8 +100,8 @@ def export_bundle(
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Raises ExportError unless a folder is empty, or holds an exported bundle and nothing besides."""
-    no_bundle = ExportError(f"{folder}: exists and is no bundle: choose another --out, or remove it")
+    """Raise ExportError unless a folder is empty, or holds an exported bundle and nothing else."""
+    no_bundle = ExportError(f"{folder}: exists and is not a bundle; choose another --out, or remove it")
     if not folder.is_dir():
         raise no_bundle
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
@@ -89,7 +113,7 @@ def _check_replaceable(folder: Path) -> None:
         listed = {info["file"] for info in graphs} | {
             i["external_data"]["file"] for i in graphs if "external_data" in i
         }
-        # Up to format version 3 a target was a path.
+        # Up to format version 3, a target was a path.
         listed |= {t if isinstance(t, str) else t["file"] for t in manifest.get("targets", ())}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise no_bundle from None
@@ -97,8 +121,8 @@ def _check_replaceable(folder: Path) -> None:
     others = sorted(names - listed)
     if others:
         raise ExportError(
-            f"{folder}: is no bundle alone: it holds {others[0]}, which no export wrote: move it away, or choose "
-            "another --out"
+            f"{folder}: is not just a bundle: it contains {others[0]}, which no export wrote; move that away, "
+            "or choose another --out"
         )
 
 
@@ -146,7 +170,16 @@ def _fill(
 
 
 def declare(spec: ModelSpec, config: ExportConfig) -> list[Declaration]:
-    """The graphs that an export's form and rewrites ask for, in the order in which a codec runs them."""
+    """Declare the subgraphs of an export, in the order in which a codec runs them.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Widths and wiring of the model.
+    config : ExportConfig
+        The form and the rewrites, which decide what is exported.
+
+    """
     if config.form == "no-entropy":
         return [declare_no_entropy(spec, likelihoods=config.likelihoods)]
     left_out = added_subgraphs() - added_subgraphs(config.rewrites)
@@ -165,7 +198,7 @@ def _check_renames(declarations: list[Declaration], model: ModelInfo, config: Ex
 def _write_exact(
     deployment: Deployment, model: ModelInfo, config: ExportConfig, folder: Path
 ) -> tuple[FileInfo | None, ConformanceInfo | None, dict[str, list[Sample]]]:
-    """What only exact arithmetic has: its calibration, and the known input with what comes out."""
+    """Write the calibration and the known input of exact arithmetic; return their entries and the known samples."""
     if deployment.calibration is None:
         return None, None, {}
     calibration = folder / CALIBRATION_NAME
@@ -192,7 +225,7 @@ def _file_info(path: Path) -> FileInfo:
 
 def _write_graph(exported: Exported, folder: Path, config: ExportConfig, extent: Extent) -> SubgraphInfo:
     path, graph = folder / f"{exported.name}.onnx", exported.graph
-    # Before the weights leave the graph.
+    # Counted before the weights leave the graph.
     operators = operator_counts(graph)
     data = f"{path.name}.data" if config.external_data else None
     if data is not None:

@@ -294,5 +294,5 @@ def _export(
 def _parse_shape(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if not found:
-        raise ConfigError(f"--shape {text}: not a HEIGHTxWIDTH like 512x768")
+        raise ConfigError(f"--shape {text}: expected HEIGHTxWIDTH, such as 512x768")
     return int(found[1]), int(found[2])

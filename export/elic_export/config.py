@@ -38,7 +38,7 @@ _S = TypeVar("_S", bound=_Section)
 
 def _known_rewrite(name: str) -> str:
     if name not in REWRITES:
-        raise ValueError(f"{name!r} is no rewrite: there are {', '.join(REWRITES)}")
+        raise ValueError(f"{name!r} is not a rewrite; the rewrites are {', '.join(REWRITES)}")
     return name
 
 
@@ -108,27 +108,27 @@ class ExportConfig(_Section):
             if max(extent.max.height * extent.max.width, extent.min.pixels * self.batch.max) > MAX_EXPORT_PIXELS:
                 raise ValueError(
                     f"shape {extent.max}, batch {self.batch}: more than {MAX_EXPORT_PIXELS} pixels, "
-                    "which no export here holds"
+                    "the limit of an export"
                 )
         if self.form == "static" and not (self.shape.fixed and self.decoder.fixed):
-            raise ValueError("shape: the static form has one; the dynamic form takes a range")
+            raise ValueError("shape: the static form has one image size; use the dynamic form for a range")
         if self.form == "dynamic" and self.shape.fixed:
-            raise ValueError("shape: the dynamic form has a range, min and max; the static form has one shape")
+            raise ValueError("shape: the dynamic form has a range, min and max; use the static form for one image size")
         if self.decoder_shape is not None and self.form != "dynamic":
             raise ValueError("decoder_shape: only the dynamic form has one")
         if not _covers(self.decoder, self.shape):
-            raise ValueError(f"decoder_shape {self.decoder} does not hold {self.shape}, which the encoder writes")
+            raise ValueError(f"decoder_shape {self.decoder} does not include {self.shape}, the shape of the encoder")
         if self.precision == "fp16" and self.arithmetic == "exact":
-            raise ValueError("precision: fp16 cannot be exact; choose mixed, or arithmetic: float")
+            raise ValueError("precision: fp16 cannot be exact; use precision: mixed, or arithmetic: float")
         if self.tensors == "fp16" and self.precision == "fp32":
-            raise ValueError("tensors: fp16 inputs and outputs are of fp16 or mixed precision")
+            raise ValueError("tensors: fp16 inputs and outputs need precision: fp16 or mixed")
         if len(set(self.rename.values())) < len(self.rename):
-            raise ValueError("rename: two tensors get one name")
+            raise ValueError("rename: two tensors have the same new name")
         if not self.likelihoods and self.form != "no-entropy":
-            raise ValueError("likelihoods: only the no-entropy form has any")
+            raise ValueError("likelihoods: only the no-entropy form has likelihoods")
         if self.form == "no-entropy" and added_subgraphs(self.rewrites):
             ignored = sorted(name for name in self.rewrites if REWRITES[name].adds)
-            raise ValueError(f"rewrites: {', '.join(ignored)}: the no-entropy form is one graph")
+            raise ValueError(f"rewrites: {', '.join(ignored)}: not for the no-entropy form, which is one graph")
         return self
 
     @model_validator(mode="after")
@@ -136,7 +136,7 @@ class ExportConfig(_Section):
         for rewrite in REWRITES.values():
             unread = [option for option in rewrite.options if option in self.model_fields_set]
             if unread and rewrite.name not in self.rewrites:
-                raise ValueError(f"{unread[0]}: only the rewrite {rewrite.name} reads it: add that to rewrites")
+                raise ValueError(f"{unread[0]}: only the rewrite {rewrite.name} reads it; add that to rewrites")
         return self
 
     def options_of(self, rewrite: Rewrite) -> dict[str, str]:
@@ -261,7 +261,9 @@ def default_config(name: str) -> Path:
     """
     path = DEPLOY_CONFIGS / name
     if not path.exists():
-        raise ConfigError(f"no deploy_configs/{name} here (only a checkout of the project has it): name one")
+        raise ConfigError(
+            f"deploy_configs/{name} is not installed, only a checkout of the project has it; give a path of your own"
+        )
     return path
 
 
@@ -391,9 +393,9 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
         seen = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"{path}:{key.start_mark.line + 1}: a key is no plain word")
+                raise ConfigError(f"{path}:{key.start_mark.line + 1}: a key is not a plain word")
             if key.value in seen:
-                raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: stands here twice")
+                raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: the key occurs twice")
             seen.add(key.value)
             _refuse_repeated_keys(path, value)
 

@@ -44,7 +44,8 @@ def known_patches(model: ELIC) -> Patches:
 
     def patch(channels: int, size: int) -> NDArray[np.int8]:
         spread = np.geomspace(*_SPREADS, size * size)[rng.permutation(size * size)].reshape(size, size)
-        return np.rint(rng.laplace(size=(channels, size, size)) * spread).clip(-127, 127).astype(np.int8)
+        symbols = np.rint(rng.laplace(size=(channels, size, size)) * spread)
+        return np.asarray(symbols.clip(-127, 127), np.int8)
 
     return patch(model.spec.N, PATCHES[0]), patch(model.spec.M, PATCHES[1])
 

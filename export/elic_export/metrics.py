@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from elic_runtime.tables import PRECISION, CdfTables
@@ -138,7 +139,7 @@ def max_steps(a: Image, b: Image) -> int:
     return int(np.abs(a.astype(np.int16) - b).max())
 
 
-def code_length(symbols: NDArray[np.int32], indexes: NDArray[np.integer], tables: CdfTables) -> float:
+def code_length(symbols: NDArray[np.int32], indexes: NDArray[np.integer[Any]], tables: CdfTables) -> float:
     """Return the ideal code length of symbols, in bits.
 
     Parameters

@@ -1,4 +1,4 @@
-"""One subgraph: a declaration -> a traced module -> simplified, rewritten, checked ONNX graphs."""
+"""Export one subgraph: trace the module of a declaration, simplify, rewrite and check the ONNX graph."""
 
 import logging
 import tempfile
@@ -31,19 +31,35 @@ from elic_export.passes.operators import check_operators
 from elic_export.passes.rewrites import REWRITES
 
 TOLERANCE: dict[GraphPrecision, float] = {"fp32": 1e-4, "fp16": 3e-2}
-"""Of a tensor's range, on noise, by the graph's own precision. Parity holds photographs to less; this finds another
-graph, not rounding."""
+"""Largest accepted error on noise, over the tensor's range, by the precision of the graph. It detects wrong graphs;
+parity measures rounding, on photographs and with stricter limits."""
 
 ROUNDED_PSNR, ROUNDED_BITS, ROUNDED_CORRELATION = 35.0, 0.02, 0.9
-"""Picture in dB, rate and where it falls, relative, where symbols are rounded inside the graph: one that rounds
-the other way moves a patch of 64 pixels and more."""
+"""Limits of the no-entropy graph: smallest PSNR of x_hat against PyTorch's in dB, largest difference of the bits as a
+share, and smallest correlation of the bits. They are wide, since a symbol that rounds the other way changes a patch of
+64 pixels and more."""
 
 OTHER_HEIGHTS, OTHER_WIDTHS = (128, 64), (192, 256)
-"""Not square, and one of each is not what was traced: nothing of the trace may be left in an open dimension."""
+"""Sizes in pixels of a second sample where H and W are open. It is not square, and differs from the traced size, so
+that a traced size left in an open dimension is detected."""
 
 
 def sample_shapes(config: ExportConfig, extent: Extent) -> list[tuple[Shape, int]]:
-    """The shapes and batches that a graph is checked at; it is traced at the first."""
+    """Return the image sizes and batches that a graph is checked at.
+
+    Parameters
+    ----------
+    config : ExportConfig
+        The config, for the batch.
+    extent : Extent
+        The image sizes that the graph is for.
+
+    Returns
+    -------
+    list of tuple of Shape and int
+        One if all dimensions are fixed, otherwise two. The graph is traced at the first.
+
+    """
     if extent.fixed and config.batch.fixed:
         return [(extent.min, config.batch.min)]
     low, high = extent.min, extent.max
@@ -54,7 +70,7 @@ def sample_shapes(config: ExportConfig, extent: Extent) -> list[tuple[Shape, int
 
 
 def _other(low: int, high: int, sizes: tuple[int, int]) -> int:
-    """A size that is not the traced one, unless there is only that."""
+    """Return another size than the traced one, or that one if it is fixed."""
     return low if low == high else next(size for size in sizes if size != low)
 
 
@@ -65,13 +81,37 @@ def export_graph(
     extent: Extent,
     known: Sequence[Sample] = (),
 ) -> list[Exported]:
-    """Export one subgraph, and the parts that a rewrite makes of it.
+    """Export one subgraph, and the parts that rewrites cut it into.
 
-    extent: the shapes of x that it is for.
-    known: samples at `sample_shapes` that it must give to the last bit; without, it must give
-    what the module gives for random inputs, up to rounding.
-    Returns graphs with the declared names and shapes, simplified by onnxsim and passed
-    by ONNX's full checker. Raises OperatorError, ExportError.
+    Each graph is simplified by onnxsim, has the declared names and shapes, passes ONNX's full checker, and gives the
+    module's outputs in ONNX Runtime.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        The subgraph.
+    deployment : Deployment
+        The model.
+    config : ExportConfig
+        What to export.
+    extent : Extent
+        The image sizes that the subgraph is for.
+    known : sequence of Sample, optional
+        Samples at `sample_shapes` whose outputs the graph must compute to the last bit. The default is random inputs,
+        for which the graph must compute the module's outputs up to rounding.
+
+    Returns
+    -------
+    list of Exported
+        The graph, followed by its parts.
+
+    Raises
+    ------
+    OperatorError
+        If a graph has an operator that is not allowed.
+    ExportError
+        If the module cannot be traced or cut, or if a graph does not compute its outputs.
+
     """
     subgraph, module = declaration.subgraph, declaration.build(deployment).eval()
     rewrites = [REWRITES[name] for name in config.rewrites]
@@ -128,13 +168,13 @@ def _trace(
             },
             dynamo=False,
         )
-        graph, _ = onnxsim.simplify(onnx.load(path))
+        graph: onnx.ModelProto = onnxsim.simplify(onnx.load(path))[0]
     _store_constants(graph)
     return graph
 
 
 def _store_constants(graph: onnx.ModelProto) -> None:
-    """Constant nodes become initializers, as weights are: compilers see fewer operators."""
+    """Turn Constant nodes into initializers, so that compilers see fewer operators."""
     constants = [node for node in graph.graph.node if node.op_type == "Constant"]
     for node in constants:
         (value,) = node.attribute
@@ -146,7 +186,7 @@ def _store_constants(graph: onnx.ModelProto) -> None:
 
 
 def _finish(exported: Exported, subgraph: Subgraph, config: ExportConfig) -> Exported:
-    """Precision and names, then ONNX's checker and the operators."""
+    """Convert precision and rename tensors, then check the graph and its operators."""
     graph = exported.graph
     if graph_precision(config.precision, subgraph.name) == "fp16":
         within: tuple[str, ...] = ()
@@ -161,12 +201,12 @@ def _finish(exported: Exported, subgraph: Subgraph, config: ExportConfig) -> Exp
 
 
 def _check_shapes(subgraph: Subgraph, graph: onnx.ModelProto, fixed: dict[str, int]) -> None:
-    """The declared names and sizes; an output's dimension that inference could not tell is given its name."""
+    """Check the names and sizes of inputs and outputs, and name the dimensions that shape inference left open."""
     for declared, values in ((subgraph.inputs, graph.graph.input), (subgraph.outputs, graph.graph.output)):
         expected = {name: fix(decl.dims, fixed) for name, decl in declared.items()}
         found = {value.name: _dims(value) for value in values}
         if found.keys() != expected.keys() or not all(_fits(found[name], expected[name]) for name in found):
-            raise ExportError(f"{subgraph.name}: exported with {found}, declared as {expected}")
+            raise ExportError(f"{subgraph.name}: has tensors {found}, but was declared with {expected}")
         for value in values:
             kind = value.type.tensor_type
             value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind.elem_type, expected[value.name]))
@@ -177,14 +217,14 @@ def _dims(value: onnx.ValueInfoProto) -> tuple[Dim, ...]:
 
 
 def _fits(found: tuple[Dim, ...], expected: tuple[Dim, ...]) -> bool:
-    """Whether no size was traced into the graph that is not declared."""
+    """Return whether every fixed size in the graph is a declared one."""
     return len(found) == len(expected) and all(
         isinstance(a, str) or a == b for a, b in zip(found, expected, strict=True)
     )
 
 
 def _check_values(subgraph: Subgraph, chain: list[Exported], sample: Sample, config: ExportConfig) -> None:
-    """The graph, or its halves one after the other, gives what the module gives: no step changed anything."""
+    """Check that a graph, or its parts one after the other, compute the outputs of a sample."""
     tensors = sample.inputs
     for exported in chain:
         tensors = _run(exported, tensors, config.rename)
@@ -223,7 +263,7 @@ def _tracing_errors(subgraph: Subgraph) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch announces on every call that this exporter will be replaced; we pin torch."""
+    """Silence the warning of every torch.onnx.export call that the TorchScript exporter is deprecated."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What an export is made from, as one digest: a second run with the same one has nothing to do.
+"""A digest of everything that an export is made from, so that a second run with the same digest has nothing to do.
 
 Nothing here imports PyTorch, so that the answer is quick.
 """
@@ -15,7 +15,7 @@ from elic_runtime.files import sha256_file
 from elic_export.config import ExportConfig
 
 LIBRARIES = ("torch", "onnx", "onnxsim", "onnxruntime", "compressai", "numpy")
-"""Whose versions decide what a graph looks like."""
+"""Distributions whose versions the exported graphs depend on."""
 
 PACKAGES = ("elic_export", "elic_models", "elic_runtime")
 
@@ -27,13 +27,32 @@ def sources_digest(
     key: str | None = None,
     variant: str | None = None,
 ) -> str:
-    """SHA-256 over the checkpoint, the config, the calibration, this program and the libraries that it uses.
+    """Return the SHA-256 of a checkpoint, a config, a calibration, this program and the libraries that it uses.
 
-    calibration: a folder, a photograph or a calibration.npz, of exact arithmetic.
-    key, variant: what of the checkpoint is read, as `load_checkpoint` takes them. Raises OSError.
+    Parameters
+    ----------
+    checkpoint : Path
+        File of the checkpoint.
+    config : ExportConfig
+        What to export.
+    calibration : Path, optional
+        For exact arithmetic: a photograph, a folder of them, or a `calibration.npz`.
+    key, variant : str, optional
+        Which network of the checkpoint is read, and which ELIC it must be.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+
     """
     found = {
-        "config": config.model_dump(),  # not as JSON: sets are put in order below
+        "config": config.model_dump(),  # not in JSON mode, since sets are sorted below
         "checkpoint": [sha256_file(checkpoint), key, variant],
         "calibration": _files(calibration) if calibration is not None else {},
         "program": {name: _files(_source(name)) for name in PACKAGES},
@@ -43,7 +62,16 @@ def sources_digest(
 
 
 def up_to_date(folder: Path, sources: str) -> bool:
-    """Whether a whole bundle lies there that was made from the same."""
+    """Return whether a folder holds a complete bundle that was made from the same sources.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    sources : str
+        What `sources_digest` returned.
+
+    """
     try:
         bundle = Bundle(folder)
         if bundle.manifest.sources != sources:
@@ -60,13 +88,13 @@ def up_to_date(folder: Path, sources: str) -> bool:
 
 
 def _source(package: str) -> Path:
-    """Beside this package: all three lie in one distribution, or in a checkout's three roots."""
+    """Return the folder of a package: beside this one in a wheel, in a source root of its own in a checkout."""
     installed = Path(__file__).resolve().parents[1] / package
     roots = {"elic_export": "export", "elic_models": "models", "elic_runtime": "runtime"}
     return installed if installed.is_dir() else installed.parents[1] / roots[package] / package
 
 
 def _files(path: Path) -> dict[str, str]:
-    """Digests of a file, or of all in a folder, by name."""
+    """Return the digests of a file, or of all files in a folder, by relative path."""
     files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if path.is_dir() else []
     return {p.relative_to(path).as_posix(): sha256_file(p) for p in files} or {"": sha256_file(path)}

@@ -66,13 +66,6 @@ class SliceContext(nn.Module):
         self.aggregation = _parameter_net(spec, k, NONANCHOR)
         self.anchor_aggregation = _parameter_net(spec, k, ANCHOR) if spec.wiring.nets_per_pass else None
 
-    @property
-    def support_channels(self) -> int:
-        """Channels of the support after the first layer of `aggregation`."""
-        first = self.aggregation[0]
-        assert isinstance(first, nn.Conv2d)  # noqa: S101 - _parameter_net builds it so
-        return first.out_channels
-
     def support(self, latent_means: Tensor, latent_scales: Tensor, y_hat_slices: list[Tensor]) -> Tensor:
         """Compute the input that both passes' parameter nets share.
 

@@ -104,8 +104,8 @@ class ELIC(nn.Module):
         Returns
         -------
         dict
-            `strings`: a list of two, y[slice][pass][image] and z[image], each a stream of bytes. `shape`: height and
-            width of z.
+            `strings`: a list of two, `y[slice][pass][image]` and `z[image]`, each a stream of bytes. `shape`: height
+            and width of z.
 
         """
         y = self.g_a(x)

@@ -122,6 +122,7 @@ COMPRESSAI_CHANDELIER = Variant(
 """`elic2022-chandelier` of CompressAI."""
 
 VARIANTS = {variant.name: variant for variant in (CHANDELIER, JIANG, COMPRESSAI_OFFICIAL, COMPRESSAI_CHANDELIER)}
+"""The variants by name."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a bundle holds, as the exporter says it and the codec reads it: `manifest_file.py` stores it."""
+"""The manifest: what a bundle contains. The exporter writes it and the codec reads it, by `manifest_file.py`."""
 
 from functools import cached_property
 from pathlib import PurePath
@@ -11,17 +11,17 @@ from elic_runtime.shapes import MAX_PIXELS, Batch, Dim, Extent, Record, fix, fix
 from elic_runtime.subgraphs import Subgraph, decides_symbols, subgraphs
 
 FORMAT_VERSION = 4
-"""Of the bundle: what a folder holds, and how its manifest says so. No program reads another version than its own."""
+"""Version of the bundle format: the files of a bundle, and the manifest. A program reads only its own version."""
 
 TABLES_NAME = "entropy_tables.npz"
 CALIBRATION_NAME = "calibration.npz"
 CONFORMANCE_NAME = "conformance.npz"
 TARGETS_NAME = "targets"
-"""Folder of the compilers' inputs."""
+"""Folder of the compilers' input files."""
 
 REPORT_NAME = "parity.json"
 HTML_NAME = "parity.html"
-"""The parity report, for programs and for people; the manifest does not list them."""
+"""The parity report as JSON and as HTML. The manifest does not list these files."""
 
 
 def _plain_name(name: str) -> str:
@@ -38,19 +38,19 @@ def _inner_path(path: str) -> str:
 
 FileName = Annotated[str, AfterValidator(_plain_name)]
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
-"""With slashes, from the bundle's folder, and never out of it."""
+"""A path relative to the bundle's folder, with slashes, that does not leave the folder."""
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 GraphPrecision = Literal["fp32", "fp16"]
-"""What a subgraph's weights and activations are in."""
+"""Precision of a subgraph's weights and activations."""
 
 Precision = Literal["fp32", "fp16", "mixed"]
-"""Of a bundle; `mixed` is fp16, and fp32 where symbols are decided."""
+"""Precision of a bundle. `mixed` is fp32 for the subgraphs that decide symbols, and fp16 for the others."""
 
 
 def graph_precision(precision: Precision, subgraph: str) -> GraphPrecision:
-    """What one subgraph is in, in a bundle of this precision."""
+    """Return the precision of one subgraph in a bundle of this precision."""
     if precision == "mixed":
         return "fp32" if decides_symbols(subgraph) else "fp16"
     return precision
@@ -66,9 +66,19 @@ class CheckpointInfo(Record):
 class TensorInfo(Record):
     """One input or output of a subgraph.
 
-    name: in the graph. renamed: what it is called everywhere else, if the export gave it another name.
-    shape: numbers, and symbols of `shapes.py` where a dimension is open.
-    min_shape, max_shape: the range, where there is one.
+    Parameters
+    ----------
+    name : str
+        The tensor's name in the graph.
+    renamed : str, optional
+        The tensor's role, if the export gave it another name in the graph.
+    dtype : {"float32", "float16"}
+        The tensor's data type.
+    shape : tuple of int or str
+        The sizes of the dimensions: numbers, and symbols of `shapes.py` for open dimensions.
+    min_shape, max_shape : tuple of int, optional
+        The smallest and the largest shape, if a dimension is open.
+
     """
 
     name: str
@@ -84,22 +94,22 @@ class TensorInfo(Record):
             raise ValueError(f"{self.name}: {list(self.shape)} names an unknown dimension")
         open_ended = any(isinstance(dim, str) for dim in self.shape)
         if open_ended != (self.min_shape is not None) or open_ended != (self.max_shape is not None):
-            raise ValueError(f"{self.name}: a range is what a shape with symbols has, and no other")
+            raise ValueError(f"{self.name}: a shape has min_shape and max_shape if it has symbols, and only then")
         return self
 
     @property
     def role(self) -> str:
-        """The name that DESIGN.md gives it: `x`, `y_hat`, ..."""
+        """The name by which the project knows the tensor, such as `x` or `y_hat`: see docs/architecture.md."""
         return self.renamed or self.name
 
     @property
     def smallest(self) -> tuple[int, ...]:
-        """The smallest shape that it may have."""
+        """The smallest shape that the tensor may have."""
         return self.min_shape or tuple(dim for dim in self.shape if isinstance(dim, int))
 
     @property
     def largest(self) -> tuple[int, ...]:
-        """The largest shape that it may have."""
+        """The largest shape that the tensor may have."""
         return self.max_shape or tuple(dim for dim in self.shape if isinstance(dim, int))
 
 
@@ -111,7 +121,7 @@ class FileInfo(Record):
 
 
 class TargetFile(Record):
-    """A compiler's input, in a folder of the bundle, and the digest of its bytes."""
+    """A compiler's input file, in a folder of the bundle, and the digest of its bytes."""
 
     file: InnerPath
     sha256: Digest
@@ -120,8 +130,21 @@ class TargetFile(Record):
 class SubgraphInfo(FileInfo):
     """One exported ONNX graph.
 
-    operators: how often each operator occurs. external_data: the file of its weights, if they are not in it.
-    cut_after: the node of g_s whose output this half of it gives or takes.
+    Parameters
+    ----------
+    file : str
+        Name of the graph's file.
+    sha256 : str
+        SHA-256 of the file's bytes, in hex.
+    inputs, outputs : tuple of TensorInfo
+        The graph's tensors, in its order.
+    operators : dict of str to int
+        How often each operator occurs.
+    external_data : FileInfo, optional
+        The file of the weights, if they are not in the graph's file.
+    cut_after : str, optional
+        For a half of g_s: the node of g_s whose output is passed from the first half to the second.
+
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -132,9 +155,17 @@ class SubgraphInfo(FileInfo):
 
 
 class ConformanceInfo(FileInfo):
-    """A known input, and what an exact backend makes of it.
+    """A known input, and the outputs that an exact backend computes from it.
 
-    digests: of the outputs of each subgraph that decides symbols; see `conformance.py`.
+    Parameters
+    ----------
+    file : str
+        Name of the known input's file.
+    sha256 : str
+        SHA-256 of the file's bytes, in hex.
+    digests : dict of str to str
+        Digest of the outputs of each subgraph that decides symbols: see `conformance.py`.
+
     """
 
     digests: dict[str, Digest]
@@ -143,15 +174,47 @@ class ConformanceInfo(FileInfo):
 class Manifest(Record):
     """A bundle's table of contents.
 
-    form: `static` and `dynamic` for a codec, `no-entropy` for one end-to-end graph.
-    encoder, decoder: the shapes of x that g_a and h_a take, and those that the others take.
-    batch: how many images at once. rewrites: those that the exporter applied, by name.
-    precision: of weights and activations.
-    arithmetic: of h_s and the context subgraphs, on which symbols depend. `exact` files
-    decode everywhere, `float` ones where the same backend, thread count and processor run.
-    calibration: of exact arithmetic; conformance: of subgraphs in it; else absent.
-    targets: compilers' inputs. sources: digest of all that the export was made from.
-    fingerprint: bundles that have the same one code alike.
+    Parameters
+    ----------
+    format_version : int
+        Version of the bundle format.
+    producer : str
+        Name and version of the program that wrote the bundle.
+    model : ModelInfo
+        Widths and wiring of the model.
+    checkpoint : CheckpointInfo
+        The checkpoint that was exported.
+    form : {"static", "dynamic", "no-entropy"}
+        `static` and `dynamic` bundles are codecs; `no-entropy` is one end-to-end graph.
+    encoder, decoder : Extent
+        The shapes of x that g_a and h_a take, and those that the other subgraphs take.
+    batch : Batch
+        How many images the subgraphs take at once.
+    opset : int
+        The ONNX opset.
+    rewrites : tuple of str
+        Names of the rewrites that the exporter applied.
+    precision : {"fp32", "fp16", "mixed"}
+        Precision of weights and activations.
+    arithmetic : {"exact", "float"}
+        Arithmetic of h_s and the context subgraphs, on which symbols depend. Files of `exact` bundles decode on any
+        machine, those of `float` bundles only with the same backend, thread count and processor.
+    subgraphs : dict of str to SubgraphInfo
+        The exported graphs by name.
+    entropy_tables : FileInfo
+        The file of the entropy tables.
+    calibration : FileInfo, optional
+        The calibration of exact arithmetic.
+    conformance : ConformanceInfo, optional
+        The known input; exact codecs have one.
+    targets : tuple of TargetFile
+        The compilers' input files.
+    sources : str
+        Digest of everything that the export was made from.
+    fingerprint : str
+        Digest of everything that gives a bit stream its meaning. Bundles with the same fingerprint can decode each
+        other's files.
+
     """
 
     format_version: Annotated[int, Field(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
@@ -177,42 +240,43 @@ class Manifest(Record):
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
         if (self.arithmetic == "exact" and self.form != "no-entropy") != (self.conformance is not None):
-            raise ValueError("conformance digests are what a codec's bundle of exact arithmetic has, and no other")
+            raise ValueError("a codec of exact arithmetic has conformance digests, and no other bundle has them")
         for extent in (self.encoder, self.decoder):
             if extent.min.pixels * self.batch.min > MAX_PIXELS:
-                raise ValueError(f"images of {extent.min} at least, {self.batch.min} at once, are beyond the limit")
+                raise ValueError(f"batches of at least {self.batch.min} images of {extent.min} are beyond the limit")
         ends = (self.encoder.min, self.encoder.max)
         if not all(self.decoder.holds(shape.height, shape.width) for shape in ends):
             raise ValueError(f"the encoder's shapes {self.encoder} are not within the decoder's {self.decoder}")
         for name, info in self.subgraphs.items():
             if name not in self.table:
-                raise ValueError(f"{name!r} is no subgraph of this model")
+                raise ValueError(f"{name!r} is not a subgraph of this model")
             self._check_roles(self.table[name], info)
             self._check_shapes(self.table[name], info)
         return self
 
     def _check_roles(self, declared: Subgraph, info: SubgraphInfo) -> None:
-        """A codec gives each subgraph what it takes, and takes what it gives, by name."""
+        """Raise ValueError unless the graph has the declared inputs and outputs, which the codec uses by role."""
         name, taken, given = declared.name, [tensor.role for tensor in info.inputs], {t.role for t in info.outputs}
         absent = {role for role, tensor in declared.outputs.items() if not tensor.optional} - given
         if absent:
-            raise ValueError(f"{name}: gives no {', '.join(sorted(absent))}")
+            raise ValueError(f"{name}: does not return {', '.join(sorted(absent))}")
         if given - declared.outputs.keys():
-            raise ValueError(f"{name}: gives {', '.join(sorted(given - declared.outputs.keys()))}, which nothing takes")
+            surplus = ", ".join(sorted(given - declared.outputs.keys()))
+            raise ValueError(f"{name}: returns {surplus}, which no subgraph takes")
         if set(taken) != declared.inputs.keys() or len(taken) != len(declared.inputs):
             raise ValueError(f"{name}: does not take {', '.join(sorted(declared.inputs))}")
 
     @cached_property
     def table(self) -> dict[str, Subgraph]:
-        """The declarations of all subgraphs that a bundle of this model may hold."""
+        """The declarations of all subgraphs that a bundle of this model may contain."""
         return subgraphs(self.model)
 
     def extent(self, subgraph: str) -> Extent:
-        """The shapes of x that a subgraph takes."""
+        """Return the shapes of x that a subgraph takes."""
         return self.encoder if self.table[subgraph].encoder_only else self.decoder
 
     def _check_shapes(self, declared: Subgraph, info: SubgraphInfo) -> None:
-        """Every tensor has the shape that model and extent say, and its range."""
+        """Raise ValueError unless every tensor has the shape and range that follow from the model and the extent."""
         name, extent = declared.name, self.extent(declared.name)
         tensors = declared.inputs | declared.outputs
         sizes = fixed_sizes(extent, self.batch)
@@ -221,7 +285,7 @@ class Manifest(Record):
             declared_tensor = tensors[tensor.role]
             if declared_tensor.known and tensor.shape != fix(declared_tensor.dims, sizes):
                 wanted = list(fix(declared_tensor.dims, sizes))
-                raise ValueError(f"{name}: {tensor.name} is not {wanted}, as model and shape want")
+                raise ValueError(f"{name}: {tensor.name} is not {wanted}, which the model and the shape require")
             ranges = [resolve(tensor.shape, *at) for at in ends]
             if ranges != [tensor.smallest, tensor.largest]:
-                raise ValueError(f"{name}: {tensor.name} has not the range {ranges[0]} to {ranges[1]}")
+                raise ValueError(f"{name}: {tensor.name} does not have the range {ranges[0]} to {ranges[1]}")

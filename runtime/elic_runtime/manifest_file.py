@@ -1,4 +1,4 @@
-"""`manifest.json`: a `Manifest` and the digest of what it says, so that an edit of it is noticed."""
+"""`manifest.json`: a `Manifest` and a digest of its fields, which reveals edits."""
 
 import hashlib
 import json
@@ -15,17 +15,25 @@ from elic_runtime.plain_json import dumps
 MANIFEST_NAME = "manifest.json"
 
 _DIGEST = "digest"
-"""The file's field that has it."""
+"""Name of the field that contains the digest."""
 
 _MAX_PRODUCER = 100
-"""Characters of a name and a version that a message repeats."""
+"""Largest number of characters of a producer that a message repeats."""
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read a bundle's manifest.
 
-    Raises BundleError: there is none, it is of another format version, it was changed since it was written, or it
-    is not valid.
+    Parameters
+    ----------
+    folder : Path
+        The bundle's folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no manifest, or it is of another format version, was changed since the export, or is invalid.
+
     """
     path = folder / MANIFEST_NAME
     try:
@@ -42,10 +50,10 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: Invalid JSON: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise BundleError(f"{path}: is no manifest of a bundle")
+        raise BundleError(f"{path}: not a bundle's manifest")
     _check_version(path, content)
     if not unchanged:
-        raise BundleError(f"{path}: changed since the export (its digest is not that of what it says): export it again")
+        raise BundleError(f"{path}: changed since the export (its digest is not that of its fields): export it again")
     try:
         return Manifest.model_validate(_without_digest(content))
     except ValidationError as error:
@@ -59,12 +67,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def seal(content: dict[str, Any]) -> dict[str, Any]:
-    """A manifest's fields as its file has them: with their digest, in the place of one that may be there.
+    """Add the digest to a manifest's fields, or replace it.
 
-    It tells an edited manifest from the exporter's. It is no signature: whoever edits one can seal it again.
+    The digest distinguishes an edited manifest from the exporter's. It is not a signature: whoever edits a manifest can
+    seal it again.
+
+    Parameters
+    ----------
+    content : dict
+        The fields of the manifest as JSON values.
+
     """
     fields = _without_digest(content)
-    # Without blanks and keys in order, so that layout does not count.
+    # Sorted keys and no whitespace, so that the digest does not depend on the layout of the file.
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return fields | {_DIGEST: hashlib.sha256(canonical.encode()).hexdigest()}
 
@@ -74,12 +89,12 @@ def _without_digest(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_version(path: Path, content: dict[str, Any]) -> None:
-    """Raises BundleError for another format version, before anything else of it is looked at."""
+    """Raise BundleError for another format version, whose other fields are not interpreted."""
     found, producer = content.get("format_version"), content.get("producer")
     if found == FORMAT_VERSION:
         return
     if not isinstance(found, int):
-        raise BundleError(f"{path}: is no manifest of a bundle: it has no format_version")
+        raise BundleError(f"{path}: not a bundle's manifest: it has no format_version")
     named = isinstance(producer, str) and producer.isprintable() and 0 < len(producer) <= _MAX_PRODUCER
     written, other = (f", written by {producer}", producer) if named else ("", "the elic-deploy that wrote it")
     raise BundleError(
@@ -89,7 +104,7 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, as one line: where it is, and what."""
+    """Describe the first problem in one line: where it is and what it is."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     return f"{where}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Distortion and rate: two pictures -> PSNR, likelihoods -> bits. For `elic eval`, the exporter and parity."""
+"""Distortion and rate: two images -> PSNR, likelihoods -> bits. Used by `elic eval` and the exporter."""
 
 import math
 
@@ -9,17 +9,41 @@ from elic_runtime.tiles import Image
 
 
 def psnr(expected: Image, found: Image) -> float:
-    """PSNR in dB of two uint8 pictures of one shape; infinite if they are equal."""
+    """Compute the PSNR of two images.
+
+    Parameters
+    ----------
+    expected, found : ndarray
+        uint8, of the same shape.
+
+    Returns
+    -------
+    float
+        The PSNR in dB; infinite if the images are equal.
+
+    """
     mse = float(((expected.astype(np.float64) - found) ** 2).mean())
     return 10 * math.log10(255**2 / mse) if mse else math.inf
 
 
 def format_psnr(psnr_db: float, digits: int = 2) -> str:
-    """PSNR for people, with so many digits after the point: `equal` where there is no error."""
+    """Format a PSNR with `digits` digits after the point, or as `equal` if it is infinite."""
     return "equal" if psnr_db == math.inf else f"{psnr_db:.{digits}f}"
 
 
 def bits(likelihoods: NDArray[np.float32]) -> float:
-    """Ideal code length of symbols of these likelihoods; infinite if one is 0."""
+    """Compute the ideal code length of symbols.
+
+    Parameters
+    ----------
+    likelihoods : ndarray
+        float32, of any shape: the likelihood of each symbol.
+
+    Returns
+    -------
+    float
+        The length in bits; infinite if a likelihood is 0.
+
+    """
     with np.errstate(divide="ignore"):
         return -float(np.log2(likelihoods.astype(np.float64)).sum())

@@ -1,4 +1,4 @@
-"""Pixels, uint8 [H, W, 3], and the tensors x and x_hat that hold them."""
+"""Conversion between pixels, uint8 [H, W, 3], and the tensors x and x_hat."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from elic_runtime.tiles import Image
 
 
 def check_image(image: object, max_pixels: int = MAX_PIXELS) -> None:
-    """Raises ImageError unless it is uint8 [H, W, 3], not empty, of at most so many pixels."""
+    """Raise ImageError unless `image` is a uint8 array [H, W, 3] that has pixels, and not more than `max_pixels`."""
     if not isinstance(image, np.ndarray):
         hint = ": elic_runtime.images.read_image reads a file" if isinstance(image, str | bytes) else ""
         raise ImageError(f"an image is a uint8 array [H, W, 3], not {type(image).__name__}{hint}")
@@ -21,12 +21,13 @@ def check_image(image: object, max_pixels: int = MAX_PIXELS) -> None:
 
 
 def to_input(tile: Image) -> NDArray[np.float32]:
-    """uint8 [H, W, 3] -> x float32 [1, 3, H, W] in 0..1."""
+    """Convert uint8 [H, W, 3] to x: float32 [1, 3, H, W], from 0 to 1."""
     x = np.ascontiguousarray(tile.transpose(2, 0, 1)[None], dtype=np.float32)
     return np.divide(x, np.float32(255), out=x)
 
 
 def to_image(x_hat: NDArray[np.float32]) -> Image:
-    """x_hat float32 [3, H, W] -> uint8 [H, W, 3], rounded."""
-    scaled = np.clip(x_hat, 0, 1) * np.float32(255)
-    return np.rint(scaled, out=scaled).astype(np.uint8).transpose(1, 2, 0)
+    """Clip and round x_hat, float32 [3, H, W], to uint8 [H, W, 3]."""
+    scaled: NDArray[np.float32] = np.clip(x_hat, 0, 1) * np.float32(255)
+    np.rint(scaled, out=scaled)
+    return scaled.astype(np.uint8).transpose(1, 2, 0)

@@ -1,7 +1,7 @@
-"""Content -> JSON that every reader takes.
+"""Serialization to JSON that every parser reads.
 
-RFC 8259 has no numbers for NaN and the infinities. They become the strings `NaN`,
-`Infinity` and `-Infinity`, which pydantic reads back as the floats that they were.
+RFC 8259 has no numbers for NaN and the infinities. They become the strings `NaN`, `Infinity` and `-Infinity`, which
+pydantic converts back to floats.
 """
 
 import json
@@ -10,9 +10,18 @@ from typing import Any
 
 
 def plain(content: Any) -> Any:
-    """The same content in dicts, lists and numbers that JSON has.
+    """Convert content to values that JSON has.
 
-    content: of dicts, lists, tuples, strings, numbers, True, False and None.
+    Parameters
+    ----------
+    content : object
+        Dicts, lists, tuples, strings, numbers, True, False and None.
+
+    Returns
+    -------
+    object
+        The content, with lists in the place of tuples, and strings in the place of NaN and infinities.
+
     """
     if isinstance(content, dict):
         return {key: plain(value) for key, value in content.items()}
@@ -24,5 +33,5 @@ def plain(content: Any) -> Any:
 
 
 def dumps(content: Any) -> str:
-    """Content as JSON, one value a line."""
+    """Serialize content as JSON, with one value per line."""
     return json.dumps(plain(content), indent=1, allow_nan=False)

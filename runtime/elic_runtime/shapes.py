@@ -1,8 +1,8 @@
-"""Shapes of tensors and of images, where some dimensions are left open.
+"""Shapes of tensors and of images, whose dimensions may be open.
 
-A dimension is a number, or a symbol of what it is of the image: `batch`, `height`,
-`width_16` (the width in pixels, divided by 16). The exporter writes symbols into
-graphs and manifests, the codec puts numbers in their place.
+A dimension is a number or a symbol, which names an axis of the image and a divisor: `batch`, `height`, or `width_16`
+for the width in pixels divided by 16. The exporter writes symbols into graphs and manifests, and the codec replaces
+them with numbers.
 """
 
 import re
@@ -12,36 +12,38 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 DOWNSAMPLING = 64
-"""Heights and widths are multiples of this: pixels per position of z."""
+"""Pixels per position of z. The height and the width of x are multiples of this."""
 
 LATENT_STRIDE = 16
 """Pixels per position of y."""
 
 MAX_BATCH = 1024
+"""Largest number of images that a graph takes at once."""
 
 MAX_PIXELS = 1 << 27
-"""Default cap on an image's pixels, and cap on a tile's: 16384 x 8192, 403 MB decoded."""
+"""Default limit of the pixels of an image, and the limit of those of a tile: 16384 x 8192, or 403 MB as RGB."""
 
 Dim = int | str
+"""A dimension: a number or a symbol."""
 
 _SYMBOL = re.compile(r"(batch|height|width)(?:_([1-9]\d{0,4}))?")
 
 
 class Record(BaseModel):
-    """Data that is checked as it is read, and does not change."""
+    """Immutable data that is validated when it is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Shape(Record):
-    """Height and width of x in pixels, multiples of 64."""
+    """The height and the width of x in pixels, which are multiples of 64."""
 
     height: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
     width: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
 
     @property
     def pixels(self) -> int:
-        """How many it has."""
+        """How many pixels an image of this shape has."""
         return self.height * self.width
 
     def __str__(self) -> str:
@@ -49,7 +51,7 @@ class Shape(Record):
 
 
 class Extent(Record):
-    """The shapes of x that a graph takes: from `min` to `max`, which are one where shapes are fixed."""
+    """The shapes of x that a graph takes, from `min` to `max`; these are equal if the graph takes one shape only."""
 
     min: Shape
     max: Shape
@@ -62,17 +64,17 @@ class Extent(Record):
 
     @classmethod
     def one(cls, height: int, width: int) -> "Extent":
-        """One shape only."""
+        """Return an extent of one shape only."""
         shape = Shape(height=height, width=width)
         return cls(min=shape, max=shape)
 
     @property
     def fixed(self) -> bool:
-        """Whether there is one shape."""
+        """Whether there is one shape only."""
         return self.min == self.max
 
     def holds(self, height: int, width: int) -> bool:
-        """Whether a shape of x is in it."""
+        """Return whether the extent includes a shape of x."""
         return (
             self.min.height <= height <= self.max.height
             and self.min.width <= width <= self.max.width
@@ -84,7 +86,7 @@ class Extent(Record):
 
 
 class Batch(Record):
-    """How many images a graph takes at once: from `min` to `max`."""
+    """How many images a graph takes at once, from `min` to `max`."""
 
     min: Annotated[int, Field(strict=True, gt=0, le=MAX_BATCH)] = 1
     max: Annotated[int, Field(strict=True, gt=0, le=MAX_BATCH)] = 1
@@ -97,7 +99,7 @@ class Batch(Record):
 
     @property
     def fixed(self) -> bool:
-        """Whether there is one number."""
+        """Whether there is one number only."""
         return self.min == self.max
 
     def __str__(self) -> str:
@@ -105,7 +107,7 @@ class Batch(Record):
 
 
 def _both(value: object) -> object:
-    """One shape or number stands for both ends; errors then keep their place in the file."""
+    """Use a single shape or number as both `min` and `max`."""
     return value if isinstance(value, Extent | Batch) or _has_ends(value) else {"min": value, "max": value}
 
 
@@ -114,38 +116,55 @@ def _has_ends(value: object) -> bool:
 
 
 AnyExtent = Annotated[Extent, BeforeValidator(_both)]
-"""`{height, width}`, or `{min, max}` of these."""
+"""An extent, which may be written as `{height, width}` or as `{min, max}` of two of these."""
 
 AnyBatch = Annotated[Batch, BeforeValidator(_both)]
-"""A number, or `{min, max}`."""
+"""A batch, which may be written as a number or as `{min, max}`."""
 
 
 def symbol(axis: str, divisor: int = 1) -> str:
-    """What a dimension is called that is this axis of the image, divided."""
+    """Return the symbol of a dimension that is an axis of the image divided by `divisor`."""
     return axis if divisor == 1 else f"{axis}_{divisor}"
 
 
 def dimensions(channels: int, stride: int, *, packed: bool = False) -> tuple[Dim, ...]:
-    """[batch, channels, H / stride, W / stride], or half as wide if packed."""
+    """Return the shape [batch, channels, H / stride, W / stride] in symbols; if packed, the width is half of that."""
     return "batch", channels, symbol("height", stride), symbol("width", 2 * stride if packed else stride)
 
 
 def fix(shape: Sequence[Dim], sizes: Mapping[str, int]) -> tuple[Dim, ...]:
-    """A shape with numbers where `sizes` has them.
+    """Replace the symbols of a shape with numbers, as far as their axes are known.
 
-    sizes: of `batch`, and of `height` and `width` of x in pixels.
+    Parameters
+    ----------
+    shape : sequence of int or str
+        Numbers and symbols.
+    sizes : mapping of str to int
+        Sizes of `batch`, and of `height` and `width` of x in pixels; some may be missing.
+
     """
     return tuple(_fix(dim, sizes) for dim in shape)
 
 
 def resolve(shape: Sequence[Dim], batch: int, image: Shape) -> tuple[int, ...]:
-    """A shape in numbers, for so many images of this shape."""
+    """Return a shape in numbers.
+
+    Parameters
+    ----------
+    shape : sequence of int or str
+        Numbers and symbols.
+    batch : int
+        Number of images.
+    image : Shape
+        Height and width of x in pixels.
+
+    """
     sizes = {"batch": batch, "height": image.height, "width": image.width}
     return tuple(int(_fix(dim, sizes)) for dim in shape)
 
 
 def fixed_sizes(extent: Extent, batch: Batch) -> dict[str, int]:
-    """Batch, height and width, each where there is one: the argument of `shapes.fix`."""
+    """Return those of `batch`, `height` and `width` that have one size only, as `fix` takes them."""
     ends = {
         "batch": (batch.min, batch.max),
         "height": (extent.min.height, extent.max.height),
@@ -155,9 +174,25 @@ def fixed_sizes(extent: Extent, batch: Batch) -> dict[str, int]:
 
 
 def measure(shapes: Mapping[str, Sequence[Dim]], found: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """What batch, height and width are, from tensors as they are and as they were declared.
+    """Infer the sizes of batch, height and width from the shapes of tensors.
 
-    Raises ValueError if one does not fit: another rank or fixed size, or two that disagree.
+    Parameters
+    ----------
+    shapes : mapping of str to sequence of int or str
+        Declared shapes by the tensors' names: numbers and symbols.
+    found : mapping of str to sequence of int
+        Actual shapes by the same names.
+
+    Returns
+    -------
+    dict of str to int
+        Sizes by axis, as `fix` takes them.
+
+    Raises
+    ------
+    ValueError
+        If a tensor has another rank or fixed size than declared, or two tensors disagree.
+
     """
     sizes: dict[str, int] = {}
     for name, shape in shapes.items():
@@ -175,7 +210,7 @@ def measure(shapes: Mapping[str, Sequence[Dim]], found: Mapping[str, Sequence[in
 
 
 def is_symbol(dim: Dim) -> bool:
-    """Whether a dimension is a number, or a symbol that `fix` knows."""
+    """Return whether a dimension is a number, or a symbol that `fix` knows."""
     return isinstance(dim, int) or _SYMBOL.fullmatch(dim) is not None
 
 
@@ -189,5 +224,5 @@ def _fix(dim: Dim, sizes: Mapping[str, int]) -> Dim:
 def _parts(dim: str) -> tuple[str, int]:
     found = _SYMBOL.fullmatch(dim)
     if found is None:
-        raise ValueError(f"{dim!r} is no dimension of an image")
+        raise ValueError(f"{dim!r} is not a dimension of an image")
     return found[1], int(found[2] or 1)

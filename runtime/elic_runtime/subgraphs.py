@@ -1,7 +1,7 @@
-"""The table of subgraphs: what each one takes and gives, who needs it, and whether it decides symbols.
+"""The table of subgraphs: the inputs and outputs of each one, who needs it, and whether it decides symbols.
 
-Everything that knows a subgraph by its name reads it here: the exporter's declarations, the
-manifest's checks, the codec, conformance, compiler inputs and tests.
+Everything that knows subgraphs by name uses this table: the exporter's declarations, the checks of the manifest, the
+codec, conformance, the compilers' input files and the tests.
 """
 
 import re
@@ -26,13 +26,13 @@ class Tensor:
     Parameters
     ----------
     channels : int, optional
-        None where the export decides it: the width of `support`, and of a feature map that g_s is cut at.
+        Number of channels; None if the export decides it, as for `support` and for a feature map where g_s is cut.
     stride : int, optional
-        Pixels of the image per position; None where the export decides it.
+        Pixels of the image per position; None if the export decides it.
     packed : bool
-        Whether it holds the positions of one pass only.
+        Whether the tensor contains the positions of one pass only.
     optional : bool
-        Whether a graph may do without it.
+        Whether a graph may lack the tensor.
 
     """
 
@@ -43,12 +43,12 @@ class Tensor:
 
     @property
     def known(self) -> bool:
-        """Whether the model alone says its shape."""
+        """Whether the model alone determines the shape."""
         return self.channels is not None and self.stride is not None
 
     @property
     def dims(self) -> tuple[Dim, ...]:
-        """Its shape in symbols of `shapes.py`. Raises ValueError where the export decides it."""
+        """The shape in symbols of `shapes.py`. Raises ValueError if the export decides it."""
         if self.channels is None or self.stride is None:
             raise ValueError("this tensor's shape is decided at export")
         return dimensions(self.channels, self.stride, packed=self.packed)
@@ -61,11 +61,11 @@ class Subgraph:
     Parameters
     ----------
     name : str
-        Its name in the manifest, and its file's without `.onnx`.
-    inputs, outputs : dict of Tensor
-        By the tensor's role, in the graph's order.
+        The name in the manifest, and the file's name without `.onnx`.
+    inputs, outputs : dict of str to Tensor
+        The tensors by their roles, in the graph's order.
     needed_by : {"encoder", "decoder", "both"}
-        The half of the codec that runs it.
+        The half of the codec that runs the subgraph.
     position : tuple of int, optional
         Slice and pass of a context subgraph.
 
@@ -79,12 +79,12 @@ class Subgraph:
 
     @property
     def decides_symbols(self) -> bool:
-        """Whether encoder and decoder must get the same bits from it."""
+        """Whether encoder and decoder must get the same bits from the subgraph."""
         return decides_symbols(self.name)
 
     @property
     def encoder_only(self) -> bool:
-        """Whether no decoder runs it."""
+        """Whether only the encoder runs the subgraph."""
         return self.needed_by == "encoder"
 
 
@@ -96,35 +96,40 @@ _PASSES = ("anchor", "nonanchor")
 
 
 def pass_name(k: int, half: int) -> str:
-    """The context subgraph of slice k's pass `half`: `ANCHOR` or `NONANCHOR`."""
+    """Return the name of the context subgraph of slice k and pass `half`, which is `ANCHOR` or `NONANCHOR`."""
     return f"context_{k}_{_PASSES[half]}"
 
 
 def pass_of(name: str) -> tuple[int, int] | None:
-    """Slice and pass of a context subgraph; None for any other name."""
+    """Return the slice and the pass of a context subgraph, or None for any other name."""
     found = _PASS_NAME.fullmatch(name)
     return (int(found[1]), _PASSES.index(found[2])) if found else None
 
 
 def decides_symbols(name: str) -> bool:
-    """Whether encoder and decoder must get the same bits from a subgraph."""
+    """Return whether encoder and decoder must get the same bits from a subgraph."""
     return name == H_S or pass_of(name) is not None
 
 
 def deciding_names(model: ModelInfo) -> list[str]:
-    """The subgraphs that decide symbols, in the order in which they run."""
+    """Return the names of the subgraphs that decide symbols, in the order in which they run."""
     return [name for name in subgraphs(model) if decides_symbols(name)]
 
 
 def subgraphs(model: ModelInfo, support: Sequence[int | None] = ()) -> dict[str, Subgraph]:
-    """Every subgraph that a bundle of this model may hold, by name, in the order in which they run.
+    """Return the declarations of all subgraphs that a bundle of a model may contain.
 
     Parameters
     ----------
     model : ModelInfo
-        Widths and wiring.
+        Widths and wiring of the model.
     support : sequence of int, optional
-        Channels of each slice's `support`; only an exporter knows them.
+        Channels of each slice's `support`, which only the exporter knows.
+
+    Returns
+    -------
+    dict of str to Subgraph
+        Declarations by name, in the order in which the subgraphs run.
 
     """
     x = Tensor(3, 1)

@@ -1,9 +1,10 @@
-"""The entropy model as integers: quantized CDFs of y by scale index, of z by channel."""
+"""The entropy model as integers: the quantized CDFs of y by scale index, and of z by channel."""
 
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,26 +12,34 @@ from numpy.typing import NDArray
 from elic_runtime.errors import BundleError, CoderError
 
 PRECISION = 16
-"""Bits of a quantized CDF: every one ends at 2**16 (CompressAI's rANS)."""
+"""Bits of a quantized CDF: each one ends at 2**16, as in CompressAI's rANS."""
 
 NIBBLE_BITS = 4
 MAX_NIBBLES = 7
-"""How far out of its row's range a symbol may be: folded, below 2**28. CompressAI's encoder
-does not return from more: it shifts a 32-bit value by 32."""
+"""How many nibbles of 4 bits a folded value out of range may have, which bounds it by 2**28.
+
+CompressAI's encoder never returns for larger values, because it shifts a 32-bit value by 32.
+"""
 
 MAX_OFFSET = 1 << 20
 MAX_BYTES = 64 << 20
-"""Bounds that no model comes near: of a row's first value, and of a file of arrays."""
+"""Limits of a row's first value, and of a file of arrays in bytes; those of trained models are far smaller."""
 
 
 @dataclass(frozen=True, eq=False)
 class CdfTables:
     """A set of quantized distributions over integers, in CompressAI's layout.
 
-    cdfs: int32 [n, longest], row i valid up to lengths[i]; from 0 to 2**16. The last
-        bin of a row is the escape: values outside the row's range.
-    lengths: int32 [n], entries of each row.
-    offsets: int32 [n], the value of each row's first bin.
+    Parameters
+    ----------
+    cdfs : ndarray
+        int32 [n, longest]: one CDF per row, from 0 to 2**16. The first `lengths[i]` entries of row i are valid. The
+        last bin of a row is the escape, which stands for all values out of the row's range.
+    lengths : ndarray
+        int32 [n]: the number of entries of each row.
+    offsets : ndarray
+        int32 [n]: the value of each row's first bin.
+
     """
 
     cdfs: NDArray[np.int32]
@@ -39,23 +48,40 @@ class CdfTables:
 
     @property
     def escapes(self) -> NDArray[np.int32]:
-        """The bin of each row that stands for values out of range: int32 [n]."""
+        """The escape bin of each row: int32 [n]."""
         return self.lengths - 2
 
     def frequencies(self, i: int) -> NDArray[np.int32]:
-        """Row i as counts out of 2**16: int32 [lengths[i] - 1]."""
+        """Return the frequencies of row i, which sum to 2**16: int32 [lengths[i] - 1]."""
         return np.diff(self.cdfs[i, : self.lengths[i]])
 
     def bins(
-        self, symbols: NDArray[np.int32], rows: NDArray[np.integer]
+        self, symbols: NDArray[np.int32], rows: NDArray[np.integer[Any]]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-        """Which bin of its row each symbol falls in.
+        """Find the bin of each symbol in its row.
 
-        symbols: int32 [n]. rows: [n].
-        Returns bins [n], escapes included; which are escaped, bool [n]; and for those,
-        how far out of range they are, folded to be non-negative as CompressAI does:
-        2 x for x at or above the range's end, -2 x - 1 for x below its start.
-        Raises CoderError for a symbol that is more than `MAX_NIBBLES` out of range.
+        Parameters
+        ----------
+        symbols : ndarray
+            int32 [n].
+        rows : ndarray
+            Integers [n]: the row of each symbol.
+
+        Returns
+        -------
+        bins : ndarray
+            int64 [n]: the bin of each symbol, which is the escape bin for symbols out of range.
+        escaped : ndarray
+            bool [n]: whether each symbol is out of range.
+        folded : ndarray
+            int64, one for each escaped symbol: its signed distance x from the range, folded to a non-negative number
+            as CompressAI does. At or above the end of the range, x becomes 2 x; below its start, it becomes -2 x - 1.
+
+        Raises
+        ------
+        CoderError
+            If a folded value needs more than `MAX_NIBBLES` nibbles.
+
         """
         values = symbols.astype(np.int64) - self.offsets[rows]
         escapes = self.escapes[rows]
@@ -68,11 +94,11 @@ class CdfTables:
 
     @cached_property
     def rows(self) -> list[list[int]]:
-        """Each row as a list, for coders in plain Python."""
+        """The rows as lists, for coders in plain Python."""
         return [self.cdfs[i, :length].tolist() for i, length in enumerate(self.lengths)]
 
     def check(self, name: str) -> None:
-        """Raises BundleError unless every row is a distribution."""
+        """Raise BundleError unless every row is a distribution; `name` is the name of the tables in messages."""
         for array, ndim in ((self.cdfs, 2), (self.lengths, 1), (self.offsets, 1)):
             if array.dtype != np.int32 or array.ndim != ndim:
                 raise BundleError(f"entropy tables: an array of {name} is {array.dtype} with {array.ndim} axes")
@@ -88,17 +114,26 @@ class CdfTables:
         for i in range(n):
             row = self.cdfs[i, : self.lengths[i]]
             if row[0] != 0 or row[-1] != 1 << PRECISION or (np.diff(row) <= 0).any():
-                raise BundleError(f"entropy tables: row {i} of {name} is no distribution")
+                raise BundleError(f"entropy tables: row {i} of {name} is not a distribution")
 
 
 @dataclass(frozen=True, eq=False)
 class EntropyTables:
-    """Everything that turns symbols into bits.
+    """The entropy model of a bundle.
 
-    y: CDFs by scale index. z: CDFs by channel.
-    scale_table: float32 [64], standard deviation of each row of y, ascending.
-    scale_thresholds: float32 [63], ascending: a scale is coded by the row of the number that it exceeds.
-    medians: float32 [N], the centre of each channel of z.
+    Parameters
+    ----------
+    y : CdfTables
+        The distributions of y, by scale index.
+    z : CdfTables
+        The distributions of z, by channel.
+    scale_table : ndarray
+        float32 [64], ascending: the standard deviation of each row of y.
+    scale_thresholds : ndarray
+        float32 [63], ascending: the number of thresholds that a scale exceeds is its scale index.
+    medians : ndarray
+        float32 [N]: the median of each channel of z.
+
     """
 
     y: CdfTables
@@ -108,11 +143,11 @@ class EntropyTables:
     medians: NDArray[np.float32]
 
     def scale_indexes(self, scales: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The row of y that codes each symbol: how many thresholds its scale exceeds. uint8, shaped like `scales`."""
+        """Return the row of y that codes each symbol: uint8, with the shape of `scales`."""
         return np.searchsorted(self.scale_thresholds, scales).astype(np.uint8)
 
     def check(self) -> None:
-        """Raises BundleError unless all of it can code."""
+        """Raise BundleError unless all tables are valid and fit together."""
         self.y.check("y")
         self.z.check("z")
         levels = len(self.y.lengths)
@@ -128,7 +163,7 @@ class EntropyTables:
             raise BundleError("entropy tables: scales or their thresholds do not ascend, or are more than 256")
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The content of `entropy_tables.npz`, by name."""
+        """Return the arrays of `entropy_tables.npz` by name."""
         return {
             "y_cdfs": self.y.cdfs,
             "y_lengths": self.y.lengths,
@@ -143,14 +178,26 @@ class EntropyTables:
 
 
 def check_size(path: Path) -> None:
-    """Raises BundleError for an `.npz` that would unpack to more than a bundle's arrays take."""
+    """Raise BundleError if the arrays of an `.npz` file take more than `MAX_BYTES`."""
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
             raise BundleError(f"{path}: larger than a bundle's arrays are")
 
 
 def read_tables(path: Path) -> EntropyTables:
-    """Read `entropy_tables.npz`. Raises BundleError if it is damaged, too large or inconsistent."""
+    """Read `entropy_tables.npz`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or too large, or its tables are invalid.
+
+    """
     try:
         check_size(path)
         with np.load(path, allow_pickle=False) as file:
@@ -159,12 +206,12 @@ def read_tables(path: Path) -> EntropyTables:
         tables = EntropyTables(y, z, *(arrays[name] for name in ("scale_table", "scale_thresholds", "medians")))
     except BundleError:
         raise
-    except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own
-        raise BundleError(f"{path}: no entropy tables: {' '.join(str(error).split())}") from None
+    except Exception as error:  # each layer of a damaged zip archive of arrays raises exceptions of its own
+        raise BundleError(f"{path}: not entropy tables: {' '.join(str(error).split())}") from None
     tables.check()
     return tables
 
 
 def write_tables(path: Path, tables: EntropyTables) -> None:
-    """Write `entropy_tables.npz`: equal tables give equal bytes."""
+    """Write `entropy_tables.npz`. Equal tables give equal bytes."""
     np.savez(path, **tables.arrays())

@@ -1,7 +1,7 @@
-"""An image as a grid of tiles that a bundle takes, padded where it ends.
+"""Cutting an image into tiles that a bundle takes, and joining them.
 
-Images that the bundle takes whole are one tile, padded to a multiple of 64. Padding
-repeats the last row and column: it costs few bits and makes no edge.
+An image that the bundle takes whole is one tile. Tiles at the right and at the bottom are padded by repeating the last
+column and row, which costs few bits and creates no edges.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Sizes in pixels. Tiles lie row by row from the top left; the last ones are padded."""
+    """The sizes of an image and of its tiles.
+
+    Iterating over a grid yields the place of each tile in the image as (rows, columns), two slices that end at the
+    image's borders. Tiles are ordered row by row from the top left.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the image in pixels.
+    tile_height, tile_width : int
+        Size of each tile in pixels.
+
+    """
 
     height: int
     width: int
@@ -30,27 +42,36 @@ class TileGrid:
 
     @classmethod
     def within(cls, height: int, width: int, extent: Extent) -> "TileGrid":
-        """The fewest tiles that a bundle takes, all of one size, padded as little as can be."""
+        """Return the grid of the fewest tiles that a bundle takes, with as little padding as possible.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the image in pixels.
+        extent : Extent
+            The shapes that the bundle takes.
+
+        """
         tile_height = _tile(height, extent.min.height, extent.max.height)
         return cls(height, width, tile_height, _tile(width, extent.min.width, extent.max.width))
 
     @property
     def rows(self) -> int:
-        """Tiles from top to bottom."""
+        """Number of tiles from top to bottom."""
         return -(-self.height // self.tile_height)
 
     @property
     def columns(self) -> int:
-        """Tiles from left to right."""
+        """Number of tiles from left to right."""
         return -(-self.width // self.tile_width)
 
     @property
     def tiles(self) -> int:
-        """Tiles in all."""
+        """Number of all tiles."""
         return self.rows * self.columns
 
     def __iter__(self) -> Iterator[tuple[slice, slice]]:
-        """Where each tile lies in the image: (rows, columns), clipped to it."""
+        """Yield the place of each tile in the image."""
         for top in range(0, self.height, self.tile_height):
             for left in range(0, self.width, self.tile_width):
                 yield (
@@ -59,14 +80,14 @@ class TileGrid:
                 )
 
     def cut(self, image: Image) -> Iterator[Image]:
-        """The tiles of an image uint8 [height, width, 3], each [tile_height, tile_width, 3]."""
+        """Yield the padded tiles, [tile_height, tile_width, 3] each, of an image, uint8 [height, width, 3]."""
         for rows, columns in self:
             tile = image[rows, columns]
             missing = self.tile_height - tile.shape[0], self.tile_width - tile.shape[1]
             yield np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
 
     def join(self, tiles: Iterable[Image]) -> Image:
-        """The image uint8 [height, width, 3] of which these are the tiles."""
+        """Join tiles to the image, uint8 [height, width, 3]."""
         image = PartialImage(self)
         for _, tile in zip(range(self.tiles), tiles, strict=True):
             image.paste(tile)
@@ -74,9 +95,20 @@ class TileGrid:
 
 
 class PartialImage:
-    """An image that is put together tile by tile.
+    """An image that is joined tile by tile.
 
-    pixels: uint8 [height, width, 3]. left: how many tiles are missing.
+    Parameters
+    ----------
+    grid : TileGrid
+        The sizes of the image and of its tiles.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        uint8 [height, width, 3].
+    left : int
+        How many tiles are missing.
+
     """
 
     def __init__(self, grid: TileGrid) -> None:
@@ -85,27 +117,38 @@ class PartialImage:
         self._places = iter(grid)
 
     def paste(self, tile: Image) -> None:
-        """Put the next tile, [tile_height, tile_width, 3], where it belongs."""
+        """Write the next tile, [tile_height, tile_width, 3], to its place."""
         rows, columns = next(self._places)
         self.pixels[rows, columns] = tile[: rows.stop - rows.start, : columns.stop - columns.start]
         self.left -= 1
 
 
 def groups(items: Iterable[_T], size: int, kind: Callable[[_T], object] = lambda _: None) -> Iterator[list[_T]]:
-    """As many at a time as a graph takes, neighbours of one kind; the last group of each may be smaller."""
+    """Group items in their order.
+
+    Parameters
+    ----------
+    items : iterable
+        What to group.
+    size : int
+        Largest number of items in a group.
+    kind : callable
+        Items of one group have an equal `kind(item)`.
+
+    """
     for _, alike in groupby(items, kind):
         while group := list(islice(alike, size)):
             yield group
 
 
 def fill(values: NDArray[Any], size: int) -> NDArray[Any]:
-    """A group [n, ...] with fewer than a graph takes: its last one again, until there are `size`."""
+    """Repeat the last item of an array [n, ...] until there are at least `size` items, as many as a graph needs."""
     missing = size - len(values)
     return np.concatenate([values, *[values[-1:]] * missing]) if missing else values
 
 
 def _tile(size: int, smallest: int, largest: int) -> int:
-    """Height or width of tiles that cover `size` pixels, a multiple of 64."""
+    """Return the height or width, a multiple of 64, of the tiles that cover `size` pixels."""
     tiles = -(-size // largest)
     even = -(-size // tiles)
     return max(smallest, -(-even // DOWNSAMPLING) * DOWNSAMPLING)

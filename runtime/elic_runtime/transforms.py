@@ -1,4 +1,4 @@
-"""A bundle's transforms, in whichever graphs it has them: merged, apart, or in two halves."""
+"""A bundle's transforms, whichever of its graphs implement them: merged, separate, or cut in two."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,16 @@ Floats = NDArray[np.float32]
 
 
 def load_analysis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """x -> y, z; by the merged graph if the bundle has it: one call, and y stays where it is."""
+    """Load the analysis transforms, x -> (y, z), preferring the merged graph, which needs one call only.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle that contains them.
+    load : callable
+        Returns the runner of the subgraph with a given name.
+
+    """
     if bundle.has("g_a_h_a"):
         merged = load("g_a_h_a")
 
@@ -30,7 +39,16 @@ def load_analysis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Fl
 
 
 def load_synthesis(bundle: Bundle, load: Callable[[str], Runner]) -> Callable[[Floats], Floats]:
-    """y_hat -> x_hat; by the two halves of g_s if the bundle has only these."""
+    """Load the synthesis transform, y_hat -> x_hat, using the two halves of g_s if the bundle has only these.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle that contains it.
+    load : callable
+        Returns the runner of the subgraph with a given name.
+
+    """
     if bundle.has("g_s") or not bundle.has("g_s_0"):
         g_s = load("g_s")
         return lambda y_hat: g_s({"y_hat": y_hat})["x_hat"]

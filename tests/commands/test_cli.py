@@ -168,10 +168,10 @@ def test_bad_input_to_elic(photo, coded, bundle_path, tmp_path):
     assert refused(elic("compress", coded, out, "--bundle", bundle_path), "no image")
     assert refused(elic("compress", photo, out, "--bundle", tmp_path), "no bundle here")
     assert refused(elic("compress", photo, out, "--bundle", bundle_path, "--coder", "zip"), "unknown coder")
-    assert refused(elic("compress", photo, photo, "--bundle", bundle_path), "ends in .elic")
+    assert refused(elic("compress", photo, photo, "--bundle", bundle_path), "end in .elic")
     assert refused(elic("compress", photo, tmp_path / "folder", "--bundle", bundle_path), "an existing folder")
     assert refused(elic("decompress", photo, tmp_path / "out.png", "--bundle", bundle_path), "not an .elic file")
-    assert refused(elic("decompress", coded, tmp_path / "out.jpg", "--bundle", bundle_path), "ends in")
+    assert refused(elic("decompress", coded, tmp_path / "out.jpg", "--bundle", bundle_path), "end in .png")
     assert refused(elic("info", photo), "not an .elic file")
     assert elic("compress", photo).exit_code == 2
     assert elic("compress", photo, out, "--bundle", bundle_path, "--quality", "9").exit_code == 2

@@ -105,7 +105,7 @@ def test_what_a_folder_holds_besides_is_said(photo, bundle_path, tmp_path):
     (folder / "b.gif").write_bytes(b"")
     run = elic("compress", folder, tmp_path / "out", "--bundle", bundle_path)
     assert run.returncode == 0
-    assert run.stderr.decode() == f"note: {folder}: left out, as no images: b.gif, more/\n"
+    assert run.stderr.decode() == f"note: {folder}: left out, since they are not images: b.gif, more/\n"
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["CAT.elic"]
 
 

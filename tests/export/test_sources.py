@@ -95,7 +95,7 @@ def test_exports_that_differ_do_not_share_a_default_folder(tmp_path, monkeypatch
     taken.touch()
     run = CliRunner().invoke(app, ["no-entropy", "--config", f"{name}.yaml", "--shape", "64x128"])
     assert run.exit_code == 2, run.output
-    assert f"{taken}: exists and is no bundle" in run.stderr
+    assert f"{taken}: exists and is not a bundle" in run.stderr
 
 
 def test_what_an_export_depends_on(tmp_path, monkeypatch):

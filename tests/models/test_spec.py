@@ -46,7 +46,6 @@ def test_the_spec_says_what_the_network_has(variant, widths):
                 widths = spec.aggregation_widths(k, half)
                 assert (nets[half][0].out_channels, nets[half][2].out_channels) == widths
                 assert nets[half][0].in_channels == spec.aggregation_inputs(k, half)
-            assert context.support_channels == spec.aggregation_widths(k, NONANCHOR)[0]
             support = context.support(means, scales, y_hat[:k])
             for parameters in (context.anchor(support), context.nonanchor(support, y_hat[k])):
                 assert [p.shape for p in parameters] == 2 * [(1, spec.groups[k], 4, 8)]

@@ -59,14 +59,14 @@ def test_equal_tables_give_equal_bytes(tables, tmp_path):
 def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "tables.npz"
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="no entropy tables"):
+    with pytest.raises(BundleError, match="not entropy tables"):
         read_tables(path)
 
 
 def test_pickles_are_not_loaded(tmp_path):
     path = tmp_path / "tables.npz"
     np.savez(path, y_cdfs=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(BundleError, match="no entropy tables"):
+    with pytest.raises(BundleError, match="not entropy tables"):
         read_tables(path)
 
 
@@ -77,7 +77,7 @@ def test_pickles_are_not_loaded(tmp_path):
 )
 def test_rows_that_are_no_distribution_are_refused(row):
     tables = CdfTables(np.array([row], np.int32), np.array([4], np.int32), np.array([0], np.int32))
-    with pytest.raises(BundleError, match="row 0 of y is no distribution"):
+    with pytest.raises(BundleError, match="row 0 of y is not a distribution"):
         tables.check("y")
 
 

@@ -1,1 +1,1 @@
-"""Integer context arithmetic: photographs to a calibration, a calibration to a quantized model, and its proof."""
+"""Exact integer arithmetic for h_s and the context model: calibration, quantization and proof."""

@@ -1,8 +1,7 @@
-"""Photographs and a float model -> how large each tensor gets that is to become integers.
+"""Calibration: measure on photographs how large the tensors get that will hold integers.
 
-`quantize.py` turns these peaks into grids. They are measured in float64 and rounded up
-to 8 bits, so that another processor, whose sums end differently in the last bits,
-finds the same ones, and the same fingerprint.
+`quantize.py` derives the grids of these tensors from their peaks. The peaks are measured in float64 and rounded up to 8
+bits, so that processors whose sums differ in the last bits find the same peaks, and the same fingerprint.
 """
 
 import copy
@@ -26,27 +25,49 @@ CROP = 256
 """Height and width of a crop, pixels."""
 
 CROPS = 64
-"""Crops taken from a folder of photographs, about: they are shared evenly among its images."""
+"""Approximate number of crops taken from a folder of photographs, shared evenly among them."""
 
 _PEAK_BITS = 8
 
 Progress = Callable[[list[Image]], Iterable[Image]]
+"""Shows progress by wrapping the crops that calibration iterates over."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Largest magnitude of each channel of each tensor that a quantized model holds as integers.
+    """Largest magnitudes of the tensors that a quantized model holds as integers.
 
-    peaks: float64 [C] by name: `z_hat`, `y_hat`, or the module in the model that gives it.
+    Parameters
+    ----------
+    peaks : dict of ndarray
+        Largest magnitude of each channel, float64 [C], by tensor: `z_hat`, `y_hat`, or the name of the module that
+        computes it.
+
     """
 
     peaks: dict[str, NDArray[np.float64]]
 
 
 def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
-    """Run the float model over crops, uint8 [H, W, 3], multiples of 64, and keep peaks.
+    """Run a float model over crops, and record the peaks.
 
-    Raises ExportError for no crops, or for activations that are not finite.
+    Parameters
+    ----------
+    model : ELIC
+        The model, which stays as it is.
+    crops : iterable of ndarray
+        Crops of photographs, uint8 [H, W, 3], whose H and W are multiples of 64.
+
+    Returns
+    -------
+    Calibration
+        The peaks over all crops.
+
+    Raises
+    ------
+    ExportError
+        If there are no crops, or if an activation is not finite.
+
     """
     model = copy.deepcopy(model).double()
     peaks: dict[str, Tensor] = {}
@@ -66,20 +87,54 @@ def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
     if not peaks:
         raise ExportError("calibration needs at least one photograph")
     if not all(bool(peak.isfinite().all()) for peak in peaks.values()):
-        raise ExportError("calibration: the model gives values that are not finite")
+        raise ExportError("calibration: the model computes values that are not finite")
     return Calibration({name: _round_up(peak.numpy()) for name, peak in sorted(peaks.items())})
 
 
 def obtain_calibration(model: ELIC, path: Path, progress: Progress = iter) -> Calibration:
-    """Calibrate on photographs, a folder or one, or read the `calibration.npz` of an earlier export.
+    """Calibrate on photographs, or read the calibration of an earlier export.
 
-    Raises ImageError, ExportError.
+    Parameters
+    ----------
+    model : ELIC
+        The float model.
+    path : Path
+        A photograph, a folder of photographs, or a `calibration.npz`.
+    progress : callable, optional
+        Shows progress by wrapping the crops.
+
+    Returns
+    -------
+    Calibration
+        The peaks.
+
+    Raises
+    ------
+    ImageError
+        If a photograph cannot be read.
+    ExportError
+        If the file is not a calibration, or if the model gives values that are not finite.
+
     """
     return read_calibration(path) if path.suffix == ".npz" else calibrate(model, progress(crops_of(path)))
 
 
 def observed(model: ELIC) -> Iterator[tuple[str, nn.Module]]:
-    """The modules whose outputs are requantized: each ReLU, and each last layer but the parameter nets'."""
+    """Yield the modules whose outputs a quantized model holds as integers.
+
+    These are every ReLU, and the last layer of every network except the parameter nets.
+
+    Parameters
+    ----------
+    model : ELIC
+        The float model.
+
+    Yields
+    ------
+    tuple of str and Module
+        Name of the module in the model, and the module.
+
+    """
     names = ["h_s"]
     for k, context in enumerate(model.contexts):
         yield f"context.{k}.spatial", context.spatial
@@ -95,9 +150,26 @@ def observed(model: ELIC) -> Iterator[tuple[str, nn.Module]]:
 
 
 def crops_of(path: Path) -> list[Image]:
-    """Crops of a photograph, or of those in a folder, the same for the same files: uint8 [256, 256, 3].
+    """Cut crops from a photograph, or from the photographs in a folder.
 
-    A smaller photograph is continued at its edges; those of 256x256 are taken as they are. Raises ImageError.
+    The crops are the same in every call. A photograph that is too small is extended by its edge pixels, and one of
+    256x256 pixels gives one crop.
+
+    Parameters
+    ----------
+    path : Path
+        The photograph or the folder.
+
+    Returns
+    -------
+    list of ndarray
+        Crops, uint8 [256, 256, 3].
+
+    Raises
+    ------
+    ImageError
+        If a photograph cannot be read.
+
     """
     paths = image_files(path)
     if len(paths) > CROPS:
@@ -107,21 +179,42 @@ def crops_of(path: Path) -> list[Image]:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read `calibration.npz` of a bundle. Raises ExportError, also for one that would unpack to more than 64 MiB."""
+    """Read the `calibration.npz` of a bundle.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ExportError
+        If the file is not a calibration, or would unpack to more than 64 MiB.
+
+    """
     try:
         check_size(path)
         with np.load(path, allow_pickle=False) as file:
             peaks = {name: np.asarray(file[name]) for name in file.files}
-    except Exception as error:  # a zip of arrays can be broken in any layer, each with exceptions of its own
-        raise ExportError(f"{path}: no calibration: {' '.join(str(error).split()) or 'damaged'}") from None
+    except Exception as error:  # every layer of a damaged zip of arrays raises exceptions of its own
+        raise ExportError(f"{path}: not a calibration: {' '.join(str(error).split()) or 'damaged'}") from None
     for name, peak in peaks.items():
         if peak.dtype != np.float64 or peak.ndim != 1 or not peak.size or not (np.isfinite(peak) & (peak >= 0)).all():
-            raise ExportError(f"{path}: no calibration: {name!r} is no row of finite float64 numbers")
+            raise ExportError(f"{path}: not a calibration: {name!r} is not a row of finite float64 numbers")
     return Calibration(peaks)
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write `calibration.npz`: equal peaks give equal bytes."""
+    """Write a `calibration.npz`. Equal peaks give equal bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    calibration : Calibration
+        The peaks.
+
+    """
     np.savez(path, **{name: calibration.peaks[name] for name in sorted(calibration.peaks)})
 
 
@@ -133,7 +226,7 @@ def _keeper(name: str, keep: Callable[[str, Tensor], None]) -> Callable[[nn.Modu
 
 
 def _run(model: ELIC, x: Tensor, keep: Callable[[str, Tensor], None]) -> None:
-    """A forward pass without g_s and likelihoods."""
+    """Run a forward pass without g_s and likelihoods."""
     y = model.g_a(x)
     y_slices = y.split(model.spec.groups, dim=1)
     medians = model.entropy_bottleneck.quantiles[:, :, 1:2].reshape(1, -1, 1, 1).double()
@@ -152,10 +245,10 @@ def _round_up(peak: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cut(image: Image, count: int) -> Iterator[Image]:
-    """`count` crops evenly from top to bottom, at columns that jump about: multiples of the golden ratio."""
+    """Yield `count` crops, at rows evenly spaced and columns spread by multiples of the golden ratio."""
     height, width = image.shape[:2]
     image = np.pad(image, ((0, max(0, CROP - height)), (0, max(0, CROP - width)), (0, 0)), mode="edge")
     rows, columns = image.shape[0] - CROP, image.shape[1] - CROP
     for i in range(count if rows or columns else 1):
         top, left = rows * (2 * i + 1) // (2 * count), columns * ((i * 618 + 500) % 1000) // 1000
-        yield image[top : top + CROP, left : left + CROP].copy()  # without the rest of the image
+        yield image[top : top + CROP, left : left + CROP].copy()  # without the rest of the image in memory

@@ -1,7 +1,7 @@
-"""A checkpoint -> what a bundle is exported from: the model in its arithmetic, and its entropy tables.
+"""Deployments: what a bundle is exported from, a model in float or exact arithmetic and its entropy tables.
 
-`float` is the checkpoint as it is, coded as CompressAI codes it. `exact` has h_s and the
-context model in integers; everything after this module treats both alike.
+In `float` arithmetic, the model is the checkpoint as it is, coded as CompressAI codes it. In `exact` arithmetic, h_s
+and the context model compute in integers. Everything after this module treats both alike.
 """
 
 import hashlib
@@ -25,8 +25,21 @@ from elic_export.exact.quantize import Precision, quantize
 class Deployment:
     """A model that is ready for export.
 
-    checkpoint: what it was made from. arithmetic: of h_s and the context model. model: the checkpoint's, with the
-    layers that run in it. tables: what its symbols are coded with. calibration, proofs: of exact arithmetic.
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The checkpoint that it was made from.
+    arithmetic : {"exact", "float"}
+        Arithmetic of h_s and the context model.
+    model : ELIC
+        The checkpoint's model, in exact arithmetic with integer layers in h_s and the context model.
+    tables : EntropyTables
+        The distributions that code its symbols.
+    calibration : Calibration, optional
+        The calibration of exact arithmetic.
+    proofs : tuple of LayerProof
+        The proof of each layer of exact arithmetic.
+
     """
 
     checkpoint: Checkpoint
@@ -38,27 +51,53 @@ class Deployment:
 
 
 def deploy_float(checkpoint: Checkpoint) -> Deployment:
-    """The checkpoint's own arithmetic. Raises ExportError for tables that cannot code."""
+    """Deploy a checkpoint in float arithmetic.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The checkpoint.
+
+    Raises
+    ------
+    ExportError
+        If its CDF tables cannot code.
+
+    """
     model = checkpoint.model
     table = _scale_table(model)
     bound = np.float32(model.gaussian_conditional.lower_bound_scale.bound.numpy().reshape(()))
-    # CompressAI raises a scale to its bound first, which is above every level below it.
+    # CompressAI first raises every scale to its lower bound, so levels below that are never chosen.
     thresholds = np.where(table[:-1] < bound, np.finfo(np.float32).min, table[:-1])
     return Deployment(checkpoint, "float", model, _tables(model, thresholds.astype(np.float32), _medians(model)))
 
 
 def deploy_exact(checkpoint: Checkpoint, calibration: Calibration, precision: Precision | None = None) -> Deployment:
-    """h_s and the context model in integers, proved to be exact.
+    """Deploy a checkpoint in exact arithmetic: quantize h_s and the context model, and prove that they are exact.
 
-    Scales and medians are on a grid. A scale takes the level that it is nearest to,
-    between two of them their geometric mean decides: 0.2 % fewer bits than CompressAI's rule.
-    Raises ExportError for a calibration of another model, or a layer that cannot be exact.
+    Means, scales and medians are rounded to a grid. A scale is coded by the nearest level of the scale table, with the
+    geometric mean of two levels as the threshold between them. That takes 0.2 % fewer bits than CompressAI's rule.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The checkpoint.
+    calibration : Calibration
+        The peaks of its model.
+    precision : Precision, optional
+        How fine the integers are.
+
+    Raises
+    ------
+    ExportError
+        If the calibration is of another model, if a layer cannot be exact, or if the CDF tables cannot code.
+
     """
     model = checkpoint.model
     precision = precision or Precision()
     quantized = quantize(model, calibration, precision)
     table = _scale_table(model).astype(np.float64)
-    # A scale on the grid exceeds a threshold if it exceeds the grid's point below it.
+    # A scale on the grid exceeds a threshold if and only if it exceeds the threshold rounded down to the grid.
     thresholds = _on_grid(np.floor, np.sqrt(table[:-1] * table[1:]), precision.scale_bits)
     medians = _on_grid(np.rint, _medians(model).astype(np.float64), precision.median_bits)
     tables = _tables(model, thresholds, medians)
@@ -67,10 +106,21 @@ def deploy_exact(checkpoint: Checkpoint, calibration: Calibration, precision: Pr
 
 
 def fingerprint(deployment: Deployment) -> str:
-    """SHA-256 of all that changes what a bit stream means.
+    """Return the SHA-256 of everything that a bit stream depends on.
 
-    Wiring, entropy tables, arithmetic, and all numbers of h_s and the context model in it;
-    not shape, opset, g_a, h_a or g_s.
+    That is the wiring, the entropy tables, the arithmetic, and the weights of h_s and the context model. It is not the
+    image size, the opset, g_a, h_a or g_s.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The model.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
     """
     model = deployment.model
     spec = model.spec
@@ -100,7 +150,7 @@ def _on_grid(rounding: np.ufunc, values: NDArray[np.float64], bits: int) -> NDAr
 
 
 def _tables(model: ELIC, thresholds: NDArray[np.float32], medians: NDArray[np.float32]) -> EntropyTables:
-    """The CDFs of a checkpoint, or those that CompressAI computes, with the rules that choose among them."""
+    """Return the CDFs of a model, with the thresholds and medians that choose among them, after checking them."""
     y, z = (
         CdfTables(
             *(

@@ -1,11 +1,13 @@
-"""The proof that a quantized model is exact: read from its layers as they are stored.
+"""The proof that a quantized model is exact, from the numbers that its layers store.
 
-A layer is exact in float32, in whatever order and with however many partial sums it is
-computed, if its weights are integers times one power of two per output channel, of 11
-bits like its inputs, and all its positive terms together, and all its negative ones,
-stay below 2^24 of that unit. Winograd and FFT convolutions, which form other sums, and
-arithmetic of fewer than 24 bits are outside of it: the runtime's conformance check
-finds those.
+A layer is exact in float32, in whatever order its terms are added, if
+
+- its weights are integers times one power of two per output channel, the unit of that channel;
+- these integers, and its inputs, have at most 11 bits;
+- the sum of all terms that can be positive stays below 2^24 units, and so does that of all that can be negative.
+
+The proof does not cover Winograd and FFT convolutions, which add other terms, or arithmetic with fewer than 24 bits.
+The runtime's conformance check finds those.
 """
 
 import copy
@@ -39,8 +41,17 @@ Layers = Generator[tuple[str, Convolution, Float64], None, Float64]
 class LayerProof:
     """What was proved of a layer.
 
-    terms: products that one output adds. largest_weight: in units, over channels.
-    largest_sum: of any partial sum, in units of its output channel; below 2^24.
+    Parameters
+    ----------
+    layer : str
+        Name of the module.
+    terms : int
+        Number of products that one output adds.
+    largest_weight : int
+        Largest magnitude of a weight, in units of its output channel.
+    largest_sum : int
+        Largest magnitude of a partial sum, in units of its output channel; below 2^24.
+
     """
 
     layer: str
@@ -50,9 +61,25 @@ class LayerProof:
 
 
 def prove(model: ELIC, medians: Float64) -> list[LayerProof]:
-    """Check every layer that decides symbols. Raises ExportError, naming the first that is not exact.
+    """Prove that every layer of h_s and the context model is exact.
 
-    medians: [N], of z: z_hat is a symbol more than they are.
+    Parameters
+    ----------
+    model : ELIC
+        The quantized model.
+    medians : ndarray
+        Medians of z, float64 [N]. z_hat is a median plus an integer symbol.
+
+    Returns
+    -------
+    list of LayerProof
+        The proof of each convolution.
+
+    Raises
+    ------
+    InexactError
+        If a layer is not exact. The message names the first one.
+
     """
     z_grid, y_grid = _units(medians[None, :]).clip(max=1.0).item(), _mean_grid(model)
     for name, layer in model.named_modules():
@@ -62,7 +89,7 @@ def prove(model: ELIC, medians: Float64) -> list[LayerProof]:
 
 
 def _mean_grid(model: ELIC) -> float:
-    """What means are multiples of, and y_hat, which is a symbol more: the first half of what parameter nets give."""
+    """Return the step of the means, the first half of a parameter net's output. y_hat is a mean plus a symbol."""
     steps = [1.0]
     for context in model.contexts:
         for net in (context.aggregation, context.anchor_aggregation):
@@ -72,11 +99,11 @@ def _mean_grid(model: ELIC) -> float:
 
 
 def _check_inputs(name: str, layer: FromReal, grid: float) -> None:
-    """Multiples of `grid` become the same integers wherever float32 multiplies, adds and rounds.
+    """Check that a layer maps multiples of `grid` to the same integers on every machine.
 
-    All products are multiples of one power of two. As far as the clip, they and their sums
-    with 0.5 are less than 2^24 of it: float32 holds them, fused or not. Beyond the clip they
-    may round, but rounding never crosses a number that float32 holds, such as the clip.
+    All products of an input and its factor are multiples of one power of two. Up to the clip, they and their sums with
+    0.5 are below 2^24 times that power, so float32 holds them exactly, with or without a fused multiply-add. Beyond the
+    clip they may be rounded, but rounding never crosses a number that float32 holds, such as the clip.
     """
     factor = layer.factor.double().numpy().reshape(-1, 1)
     if not (factor > 0).all():
@@ -89,7 +116,7 @@ def _check_inputs(name: str, layer: FromReal, grid: float) -> None:
 
 
 def _layers(model: ELIC) -> Generator[tuple[str, Convolution, Float64], None, None]:
-    """Every convolution with the range of its inputs, float64 [in, 2]."""
+    """Yield every convolution: its name, the layer, and the smallest and largest value of each input, [in, 2]."""
     latents = yield from _sequence("h_s", model.h_s, None)
     for k, context in enumerate(model.contexts):
         support = [latents]
@@ -103,7 +130,7 @@ def _layers(model: ELIC) -> Generator[tuple[str, Convolution, Float64], None, No
 
 
 def _sequence(name: str, layers: nn.Module, limits: Float64 | None) -> Layers:
-    """The convolutions of a sequence; returns the range of what it gives, empty if it has none."""
+    """Yield the convolutions of a sequence; return the range of its outputs, which is empty if they have no bound."""
     channels = 0
     for i, layer in enumerate(layers.children()):
         at = f"{name}.{i}"
@@ -118,7 +145,7 @@ def _sequence(name: str, layers: nn.Module, limits: Float64 | None) -> Layers:
             limits = np.tile(layer.limits.double().numpy(), (channels, 1))
         elif isinstance(layer, ToReal):
             if (_units(layer.step.double().numpy().reshape(-1, 1)) != layer.step.numpy().ravel()).any():
-                raise InexactError(at, "a step is no power of two")
+                raise InexactError(at, "a step is not a power of two")
         else:
             raise InexactError(at, f"{type(layer).__name__} has no exact form")
     return np.empty((0, 2)) if limits is None else limits
@@ -132,7 +159,7 @@ def _prove_layer(name: str, conv: Convolution, limits: Float64) -> LayerProof:
     integers = weight / unit[:, None, None, None]
     largest_weight, largest_input = np.abs(integers).max(), np.abs(limits).max()
     if (limits != np.rint(limits)).any():
-        raise InexactError(name, "the limits of its inputs are no integers")
+        raise InexactError(name, "the limits of its inputs are not integers")
     if largest_weight > OPERAND_LIMIT or largest_input > OPERAND_LIMIT:
         raise InexactError(name, "a factor has more than 11 bits")
     sums = largest_sums(integers, bias / unit, limits[:, 0], limits[:, 1], strides(conv))
@@ -146,7 +173,7 @@ def _prove_layer(name: str, conv: Convolution, limits: Float64) -> LayerProof:
 
 
 def _units(values: Float64) -> Float64:
-    """The largest power of two that divides all values of a row, 1 if they are 0: [out, n] -> [out]."""
+    """Return the largest power of two that divides all values of a row, or 1 if all are 0: [out, n] -> [out]."""
     fraction, exponent = np.frexp(values)
     integers = np.ldexp(fraction, 53).astype(np.int64)
     lowest = np.ldexp((integers & -integers).astype(np.float64), exponent - 53)
@@ -156,14 +183,14 @@ def _units(values: Float64) -> Float64:
 
 @torch.inference_mode()
 def _worst_case(name: str, conv: Convolution, channel: int, limits: Float64) -> None:
-    """Float32 equals float64 where the inputs drive a channel as far up, and down, as they can."""
+    """Check that float32 equals float64 for the inputs that make a channel as large, and as small, as possible."""
     weight = torch.from_numpy(folded(conv)[0][channel].copy())  # [in, kernel, kernel]
     stride = strides(conv)
     double = copy.deepcopy(conv).double()
     for row, column in itertools.product(range(stride[0]), range(stride[1])):
         taps = weight[:, row :: stride[0], column :: stride[1]]
         if isinstance(conv, nn.ConvTranspose2d):
-            taps = taps.flip(1, 2)  # it meets its inputs in reverse
+            taps = taps.flip(1, 2)  # a transposed convolution applies its kernel in reverse
         low, high = (torch.from_numpy(limits[:, i].copy())[:, None, None].expand_as(taps) for i in (0, 1))
         for upwards in (True, False):
             x = torch.where((taps > 0) == upwards, high, low)[None]

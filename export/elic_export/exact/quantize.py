@@ -1,12 +1,11 @@
-"""A float model and its calibration -> the same model with h_s and contexts in integers.
+"""Quantization: turn a float model and its calibration into a model with h_s and the context model in integers.
 
-Post-training quantization after He et al., "Post-Training Quantization for
-Cross-Platform Learned Image Compression" (arXiv 2202.07513). Tensors stay float32 and
-hold integers: every layer is a convolution, Floor and Clip. A convolution's weights
-are integers of 11 bits times one power of two per output channel, the smallest for
-which no sum of its terms, in any order, reaches 2^24 of them: float32 then adds
-without rounding, whoever adds. A layer that could give far more than it ever did gets a
-power above 1, and outputs that are multiples of it. `exactness.py` proves it of the result.
+This is post-training quantization after He et al., "Post-Training Quantization for Cross-Platform Learned Image
+Compression" (arXiv 2202.07513). Tensors stay float32 but hold integers, and every layer is a convolution, Floor and
+Clip. The weights of a convolution are integers of up to 11 bits times one power of two per output channel, its unit.
+That is the smallest unit for which no sum of terms, in any order, reaches 2^24 units, so that float32 adds without
+rounding on every machine. A layer whose outputs could become far larger than in calibration gets a unit above 1, and
+outputs that are multiples of it. `proof.py` proves these properties of the result.
 """
 
 import copy
@@ -27,29 +26,39 @@ from elic_export.exact.calibration import Calibration
 Float64 = NDArray[np.float64]
 
 ACCUMULATOR_LIMIT = 2**24
-"""float32 holds every integer up to it."""
+"""float32 holds every integer up to this one."""
 
 OPERAND_LIMIT = 2**11 - 1
-"""Largest magnitude of a factor: TF32 holds 11 bits too."""
+"""Largest magnitude of an integer weight or input: 11 bits, which TF32 holds too."""
 
 FACTOR_BITS = 7
-"""Of what a real input is multiplied with, at most: its step is then at most 2 % more than asked for."""
+"""Bits of the factor that a real input is multiplied by, at most. With 7, its step is at most 2 % too large."""
 
 COARSEST_BITS = -25
-"""Bits after the point of the coarsest unit: sums of 2^49 are far from float32's end, and from any use."""
+"""Fractional bits of the coarsest unit, 2^25. Sums of 2^49 are far below the limits of float32, and of no use."""
 
 _FLOAT32 = np.finfo(np.float32)
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How fine the integers are, chosen by rate (docs/exact.md says what else was tried).
+    """How fine the integers are. The defaults were chosen by rate; docs/exact.md says what else was tried.
 
-    activation_bits: of an activation, its sign apart. channel_bits: of those inside the
-        channel context, whose 5x5 kernels add up to 5600 of them. input_bits: of y_hat and z_hat.
-    margin: clip over the largest value seen in calibration. floor: what a channel's largest
-        value is taken for at least, as a share of its tensor's.
-    mean_bits, scale_bits, median_bits: after the point of means, scales and z's medians.
+    Parameters
+    ----------
+    activation_bits : int
+        Bits of an activation, not counting the sign.
+    channel_bits : int
+        The same for activations inside the channel context, whose 5x5 kernels add up to 5600 products.
+    input_bits : int
+        The same for the inputs y_hat and z_hat.
+    margin : float
+        Value that a tensor is clipped at, as a multiple of the largest in calibration.
+    floor : float
+        Smallest peak that a channel is given, as a share of the largest peak of its tensor.
+    mean_bits, scale_bits, median_bits : int
+        Fractional bits of means, scales and the medians of z.
+
     """
 
     activation_bits: int = 10
@@ -64,9 +73,15 @@ class Precision:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What a tensor's integers stand for: step[c] x integer in channel c.
+    """The values that the integers of a tensor stand for: in channel c, step[c] times the integer.
 
-    step, low, high: float64 [C]; the latter two are the integers' range.
+    Parameters
+    ----------
+    step : ndarray
+        Value of the integer 1 in each channel, float64 [C].
+    low, high : ndarray
+        Smallest and largest integer of each channel, float64 [C].
+
     """
 
     step: Float64
@@ -75,18 +90,41 @@ class Grid:
 
     @classmethod
     def of(cls, step: Float64, low: int, high: int) -> "Grid":
-        """The same range in every channel."""
+        """Return a grid with the same range in every channel.
+
+        Parameters
+        ----------
+        step : ndarray
+            Step of each channel, float64 [C].
+        low, high : int
+            Smallest and largest integer.
+
+        """
         return cls(step, np.full(len(step), float(low)), np.full(len(step), float(high)))
 
     @classmethod
     def join(cls, grids: Iterable["Grid"]) -> "Grid":
-        """The grid of tensors that are concatenated."""
+        """Return the grid of tensors that are concatenated along their channels.
+
+        Parameters
+        ----------
+        grids : iterable of Grid
+            Their grids, in that order.
+
+        """
         parts = list(grids)
         return cls(*(np.concatenate([getattr(grid, name) for grid in parts]) for name in ("step", "low", "high")))
 
 
 class Requantize(nn.Module):
-    """Accumulators -> integers of the next grid. A lower limit of 0 is the ReLU."""
+    """Rounds accumulators down to the integers of a grid, and clips them. A lower limit of 0 makes it a ReLU.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the output.
+
+    """
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()
@@ -94,13 +132,20 @@ class Requantize(nn.Module):
         self.register_buffer("limits", torch.tensor([grid.low.min(), grid.high.max()]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]"""
+        """Requantize accumulators, [B, C, H, W]."""
         low, high = self.limits.tolist()
         return x.floor().clamp(low, high)
 
 
 class FromReal(Requantize):
-    """Multiples of a power of two -> the nearest integers of a coarser grid."""
+    """Rounds real inputs, which are multiples of a power of two, to the nearest integers of a coarser grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the output.
+
+    """
 
     def __init__(self, grid: Grid) -> None:
         super().__init__(grid)
@@ -108,12 +153,19 @@ class FromReal(Requantize):
         self.register_buffer("factor", _channelwise(1 / grid.step))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]"""
+        """Quantize real inputs, [B, C, H, W]."""
         return super().forward(x * self.factor + 0.5)
 
 
 class ToReal(nn.Module):
-    """Accumulators -> multiples of a power of two."""
+    """Rounds accumulators down to integers, and scales them to multiples of a power of two.
+
+    Parameters
+    ----------
+    step : ndarray
+        The power of two of each channel, float64 [C].
+
+    """
 
     def __init__(self, step: Float64) -> None:
         super().__init__()
@@ -121,17 +173,33 @@ class ToReal(nn.Module):
         self.register_buffer("step", _channelwise(step))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]"""
+        """Dequantize accumulators, [B, C, H, W]."""
         return x.floor() * self.step
 
 
 def quantize(model: ELIC, calibration: Calibration, precision: Precision | None = None) -> ELIC:
-    """A copy of a float model that computes means and scales in integers.
+    """Return a copy of a float model that computes means and scales in integers.
 
-    The same modules with the same calls: `latent_parameters` and `code_passes` take and
-    give z_hat, y_hat, means and scales in their own units, the latter two on a grid.
-    Latent means and scales are integers of a unit per channel. g_a, h_a and g_s stay.
-    Raises ExportError if the calibration is another model's, or a layer cannot be made exact.
+    The copy has the same modules and methods. `latent_parameters` and `code_passes` take and return z_hat, y_hat, means
+    and scales as real numbers, means and scales rounded to a grid. Latent means and latent scales are integers, with a
+    step per channel. g_a, h_a and g_s are not changed.
+
+    Parameters
+    ----------
+    model : ELIC
+        The float model.
+    calibration : Calibration
+        Its peaks.
+    precision : Precision, optional
+        How fine the integers are.
+
+    Raises
+    ------
+    ExportError
+        If the calibration is of another model.
+    InexactError
+        If a layer cannot be made exact.
+
     """
     return _Quantizer(model, calibration, precision or Precision()).run()
 
@@ -185,7 +253,7 @@ class _Quantizer:
         return nn.Sequential(*layers, quantize_conv(f"{name}.{len(hidden)}", last, grid, step), ToReal(step))
 
     def _layers(self, name: str, layers: Iterable[nn.Module], grid: Grid, bits: int) -> tuple[list[nn.Module], Grid]:
-        """Convolutions, each with the ReLU after it if there is one. The last one, without, has all the bits."""
+        """Quantize convolutions, with the ReLUs after them. The last one, without ReLU, gets `activation_bits`."""
         source = list(layers)
         quantized: list[nn.Module] = []
         for i, layer in enumerate(source):
@@ -200,10 +268,10 @@ class _Quantizer:
         return quantized, grid
 
     def _grid(self, name: str, bits: int, sums: Float64, *, signed: bool) -> Grid:
-        """Of the output of a layer whose sums reach `sums`, float64 [C].
+        """Return the grid of the output of a layer whose sums reach `sums`, float64 [C].
 
-        Of those, float32 holds 24 bits. What is below them is the rounding of a checkpoint
-        in float32 and not a signal: a tensor that never got larger is taken for dead.
+        Outputs below the 24 bits that float32 holds of these sums are rounding errors of the float checkpoint, not a
+        signal. A tensor whose peak is below them is treated as dead.
         """
         clip, high = self._clip(name), 2**bits - 1
         if clip.shape != sums.shape:
@@ -231,15 +299,30 @@ class _Quantizer:
         clip = self.precision.margin * np.maximum(peaks, self.precision.floor * peaks.max())
         if clip.max() > _FLOAT32.max:
             raise InexactError(name, f"{clip.max():.3g} is more than float32 holds")
-        return np.where(clip >= _FLOAT32.tiny, clip, 1.0)  # a tensor that is always 0 may have any unit
+        return np.where(clip >= _FLOAT32.tiny, clip, 1.0)  # a tensor that is always 0 may have any step
 
 
 def input_grid(clip: Float64, input_bits: int, bits: int) -> Grid:
-    """What integers of `input_bits` and a sign stand for, of reals that are multiples of 2^-bits and clipped at `clip`.
+    """Return the grid of real inputs.
 
-    Not finer than the reals are. Their products with a factor are to have 24 bits as far
-    as the clip: that leaves a factor the places from 2^(input_bits + bits - 24) upwards, of
-    which it takes `FACTOR_BITS`. The step of a channel whose factor begins below is infinite.
+    The grid is not finer than the inputs are. The product of an input up to the clip and its factor, 1 / step, must fit
+    in 24 bits, so the lowest bit of a factor is at least 2^(input_bits + bits - 24). Above that, a factor has up to
+    `FACTOR_BITS` bits.
+
+    Parameters
+    ----------
+    clip : ndarray
+        Magnitude that each channel is clipped at, float64 [C].
+    input_bits : int
+        Bits of an integer, not counting the sign.
+    bits : int
+        Fractional bits of the inputs, which are multiples of 2^-bits.
+
+    Returns
+    -------
+    Grid
+        The grid. The step of a channel is infinite if no factor fits.
+
     """
     high = 2**input_bits - 1
     factor = high / clip
@@ -250,19 +333,63 @@ def input_grid(clip: Float64, input_bits: int, bits: int) -> Grid:
 
 
 def reach(name: str, conv: nn.Module, grid: Grid) -> Float64:
-    """The largest magnitude that any partial sum of a float layer can reach on the integers of `grid`: float64 [out].
+    """Return the largest magnitude that a partial sum of a float layer can reach.
 
-    Raises ExportError for a shape that the calibration does not fit.
+    Parameters
+    ----------
+    name : str
+        Name of the layer, for error messages.
+    conv : Module
+        The float layer.
+    grid : Grid
+        The grid of its inputs.
+
+    Returns
+    -------
+    ndarray
+        Magnitude of each output channel, float64 [out].
+
+    Raises
+    ------
+    InexactError
+        If the layer is not a convolution without groups.
+    ExportError
+        If the calibration has another number of inputs.
+
     """
     conv, weight, bias = _opened(name, conv, grid)
     return largest_sums(weight * grid.step[None, :, None, None], bias, grid.low, grid.high, strides(conv))
 
 
 def quantize_conv(name: str, conv: nn.Module, grid: Grid, out_step: Float64) -> nn.Module:
-    """A convolution from the integers of `grid` to accumulators in units of `out_step`, float64 [out].
+    """Quantize a convolution, from the integers of a grid to accumulators.
 
-    Half of an `out_step` is in the bias, so that Floor rounds, unless units are larger: integers need no rounding.
-    Raises ExportError for a shape that the calibration does not fit, or weights that are too large.
+    0.5 is added to the bias, so that the Floor that follows rounds to the nearest integer. Channels whose unit is 1 or
+    more go without it, since their accumulators are integers.
+
+    Parameters
+    ----------
+    name : str
+        Name of the layer, for error messages.
+    conv : Module
+        The float layer.
+    grid : Grid
+        The grid of its inputs.
+    out_step : ndarray
+        Value of the integer 1 in each output channel, float64 [out].
+
+    Returns
+    -------
+    Module
+        The layer with integer weights.
+
+    Raises
+    ------
+    InexactError
+        If the layer is not a convolution without groups, or if its weights are too large.
+    ExportError
+        If the calibration has another number of inputs.
+
     """
     conv, weight, bias = _opened(name, conv, grid)
     weight = weight * (grid.step[None] / out_step[:, None])[:, :, None, None]
@@ -275,7 +402,7 @@ def quantize_conv(name: str, conv: nn.Module, grid: Grid, out_step: Float64) -> 
 
 
 def _opened(name: str, conv: nn.Module, grid: Grid) -> tuple[nn.Conv2d | nn.ConvTranspose2d, Float64, Float64]:
-    """A layer that has an exact form, and its weights and biases as `folded` gives them."""
+    """Check that a layer has an exact form; return it with its weights and biases as `folded` does."""
     if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) or conv.groups != 1:
         raise InexactError(name, f"{type(conv).__name__} has no exact form")
     weight, bias = folded(conv)
@@ -287,7 +414,7 @@ def _opened(name: str, conv: nn.Module, grid: Grid) -> tuple[nn.Conv2d | nn.Conv
 def _finest(
     name: str, weight: Float64, bias: Float64, grid: Grid, stride: tuple[int, int]
 ) -> tuple[Float64, Float64, Float64]:
-    """Integers for weights [out, in, kernel, kernel] and biases [out], and their unit, a power of two: [out]."""
+    """Return integer weights [out, in, kernel, kernel], integer biases [out], and their unit, a power of two, [out]."""
     largest = np.abs(weight).max(axis=(1, 2, 3)).clip(2.0**-60)
     _, exponent = np.frexp(OPERAND_LIMIT / largest)
     bits = np.minimum(exponent - 1, ACCUMULATOR_LIMIT.bit_length() - 2).astype(np.float64)
@@ -300,14 +427,28 @@ def _finest(
             return integers, terms, unit
         bits = bits - too_large
         if bits.min() < COARSEST_BITS:
-            raise InexactError(name, f"the weights of channel {int(bits.argmin())} are too large for what it gives")
+            raise InexactError(name, f"the weights of channel {int(bits.argmin())} are too large for its outputs")
 
 
 def largest_sums(integers: Float64, terms: Float64, low: Float64, high: Float64, stride: tuple[int, int]) -> Float64:
-    """The largest magnitude that any partial sum of an accumulator can reach: float64 [out].
+    """Return the largest magnitude that a partial sum of an accumulator can reach.
 
-    integers: weights [out, in, kernel, kernel]. terms: [out], what is added besides.
-    low, high: [in], of the inputs. stride: as `strides` gives it.
+    Parameters
+    ----------
+    integers : ndarray
+        Integer weights, float64 [out, in, kernel, kernel].
+    terms : ndarray
+        Integer biases, float64 [out].
+    low, high : ndarray
+        Smallest and largest value of each input, float64 [in].
+    stride : tuple of int
+        Strides of the taps along H and W, as `strides` returns them.
+
+    Returns
+    -------
+    ndarray
+        Magnitude of each output channel, float64 [out].
+
     """
     low, high = (limit.reshape(1, -1, 1, 1) for limit in (low, high))
     up = np.maximum(integers * high, integers * low).clip(min=0)
@@ -322,19 +463,47 @@ def largest_sums(integers: Float64, terms: Float64, low: Float64, high: Float64,
 
 
 def strides(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
-    """Of the taps that one output sees: those of one parity class of a transposed convolution, else all."""
+    """Return the distance, along H and W, of the kernel's taps that one output adds.
+
+    Parameters
+    ----------
+    conv : Conv2d or ConvTranspose2d
+        The layer. An output of a transposed convolution adds every stride-th tap, one of a convolution adds all.
+
+    """
     return (conv.stride[0], conv.stride[1]) if isinstance(conv, nn.ConvTranspose2d) else (1, 1)
 
 
 def folded(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Float64, Float64]:
-    """Weights [out, in, kernel, kernel] and biases [out] of either kind, float64."""
+    """Return the weights and biases of a layer in one order for both kinds.
+
+    Parameters
+    ----------
+    conv : Conv2d or ConvTranspose2d
+        The layer.
+
+    Returns
+    -------
+    tuple of ndarray
+        Weights, float64 [out, in, kernel, kernel], and biases, float64 [out], which are 0 for a layer without.
+
+    """
     weight = conv.weight.detach().double().numpy()
     bias = np.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().double().numpy()
     return (weight.swapaxes(0, 1) if isinstance(conv, nn.ConvTranspose2d) else weight), bias
 
 
 def unfolded(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Float64) -> Float64:
-    """Weights [out, in, kernel, kernel] in the order that this kind stores."""
+    """Return weights in the order in which a layer stores them; the inverse of `folded`.
+
+    Parameters
+    ----------
+    conv : Conv2d or ConvTranspose2d
+        The layer.
+    weight : ndarray
+        Weights, float64 [out, in, kernel, kernel].
+
+    """
     return np.ascontiguousarray(weight.swapaxes(0, 1) if isinstance(conv, nn.ConvTranspose2d) else weight)
 
 

@@ -93,7 +93,8 @@ class ChunkedHyperSynthesis(nn.Module):
             Latent means and latent scales, each [B, L, H/16, W/16], where L is `latent_channels`.
 
         """
-        return self.h_s(z_hat).chunk(2, dim=1)
+        parameters: Tensor = self.h_s(z_hat)
+        return parameters.chunk(2, dim=1)
 
 
 def declare_codec(spec: ModelSpec) -> list[Declaration]:

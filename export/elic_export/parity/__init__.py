@@ -1,1 +1,1 @@
-"""Is a bundle still the model? Measured here, judged, stored as a report, and shown."""
+"""Parity of a bundle with PyTorch: measured, judged by thresholds, stored as a report, and shown."""

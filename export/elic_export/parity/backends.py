@@ -1,4 +1,4 @@
-"""The backends at hand, each as runners of the subgraphs that decide symbols."""
+"""The backends that are installed, each as runners of the subgraphs that decide symbols."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -16,10 +16,30 @@ from elic_export.exact.deployment import Deployment
 from elic_export.known_input import torch_runners
 
 Backends = dict[str, dict[str, Runner]]
+"""Runners by backend and subgraph."""
 
 
 def backends(bundle: Bundle, deployment: Deployment) -> Backends:
-    """ONNX Runtime in several settings, PyTorch, and OpenVINO where it is installed; by their names."""
+    """Load PyTorch, ONNX Runtime in several settings, and OpenVINO if it is installed.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        An exact bundle.
+    deployment : Deployment
+        The model that it was exported from.
+
+    Returns
+    -------
+    dict of dict of Runner
+        Runners by backend and subgraph.
+
+    Raises
+    ------
+    BundleError
+        If a backend cannot load a subgraph.
+
+    """
     found: Backends = {"PyTorch": torch_runners(deployment)}
     factories: list[Any] = [
         onnxruntime_factory(threads=1),
@@ -36,17 +56,22 @@ def _openvino() -> Iterator["OpenVino"]:
 
 
 class OpenVino:
-    """Loads subgraphs into OpenVINO's CPU plugin, computing in float32.
+    """Loads subgraphs into OpenVINO's CPU plugin, to compute in float32.
 
-    Without the hint it computes in bf16 on processors that have it, which no exact bundle survives.
+    Without the precision hint, it computes in bf16 on processors that support it, which is not exact.
+
+    Raises
+    ------
+    BundleError
+        If OpenVINO is installed but cannot be imported.
+
     """
 
     def __init__(self) -> None:
-        """Raises BundleError if OpenVINO is installed but does not load."""
         try:
             import openvino
         except ImportError as error:
-            raise BundleError(f"OpenVINO is installed here but does not load: {error}") from None
+            raise BundleError(f"OpenVINO is installed, but cannot be imported: {error}") from None
         self._core = openvino.Core()
         self._name = f"OpenVINO {openvino.__version__.split('-')[0]}, CPU, f32"
 
@@ -54,7 +79,23 @@ class OpenVino:
         return self._name
 
     def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
-        """Compile one subgraph. Raises BundleError."""
+        """Compile one subgraph.
+
+        Parameters
+        ----------
+        name : str
+            Name of the subgraph.
+        graph : Path
+            Its file.
+        info : SubgraphInfo
+            Its entry in the manifest.
+
+        Raises
+        ------
+        BundleError
+            If OpenVINO cannot compile it.
+
+        """
         try:
             compiled = self._core.compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:

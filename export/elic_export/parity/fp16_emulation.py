@@ -1,8 +1,7 @@
-"""What a device that computes in fp16 makes of a bundle: PyTorch, rounded after every layer.
+"""Emulate a device that computes in fp16: PyTorch, with activations rounded after every layer.
 
-ONNX Runtime's CPU provider runs fp16 graphs in fp32 and takes their casts away, so it
-cannot tell what fp16 costs. Here weights and the outputs of all layers are rounded to
-fp16, sums stay in fp32, as NPUs and GPUs have them.
+ONNX Runtime's CPU provider runs fp16 graphs in fp32 and removes their casts, so it cannot show what fp16 costs. Here,
+weights and the outputs of all layers are rounded to fp16, while sums stay in fp32, as on NPUs and GPUs.
 """
 
 import copy
@@ -19,9 +18,22 @@ from elic_export.graphs.declare import Declaration, declare_codec
 
 
 def emulated_half(deployment: Deployment, exact: RunnerFactory, *, mixed: bool) -> RunnerFactory:
-    """A factory of runners in emulated fp16.
+    """Return a factory of runners in emulated fp16.
 
-    mixed: what decides symbols is left to `exact`.
+    Parameters
+    ----------
+    deployment : Deployment
+        The model.
+    exact : callable
+        Factory of the runners that are not emulated.
+    mixed : bool
+        Whether subgraphs that decide symbols are not emulated.
+
+    Returns
+    -------
+    callable
+        A runner factory, as `Codec.load` takes it.
+
     """
     graphs = {graph.name: graph for graph in declare_codec(deployment.model.spec)}
 

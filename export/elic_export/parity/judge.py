@@ -1,4 +1,4 @@
-"""What was measured and the thresholds -> a verdict for each question."""
+"""Judge what was measured by the thresholds: one verdict for each question."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from elic_export.metrics import psnr_lost
 from elic_export.parity.report import BackendResult, EndToEndResult, Finding, ImageResult, PassResult, SubgraphResult
 
 LIKELIHOOD_BOUND = float(np.float32(1e-9))
-"""Below which no likelihood is, in float32."""
+"""Smallest likelihood, as float32 holds it."""
 
 
 def judge(
@@ -21,7 +21,29 @@ def judge(
     streams_differing: int,
     exactness: list[BackendResult],
 ) -> list[Finding]:
-    """Every question's verdict, from what was measured."""
+    """Judge the parity of a codec's bundle.
+
+    Parameters
+    ----------
+    limits : Thresholds
+        The largest accepted errors.
+    subgraphs : list of SubgraphResult
+        Errors of the graphs' outputs.
+    passes : list of PassResult
+        Differing scale indexes and symbols.
+    images : list of ImageResult
+        Files and pictures.
+    streams_differing : int
+        Number of streams that differ from CompressAI's.
+    exactness : list of BackendResult
+        Differing symbols by backend. The list is empty in float arithmetic.
+
+    Returns
+    -------
+    list of Finding
+        The verdict on each question.
+
+    """
     symbols = sum(p.symbols for p in passes)
     indexes = sum(p.differing_indexes for p in passes)
     differing = sum(p.differing_symbols for p in passes)
@@ -62,7 +84,7 @@ def judge(
 
 
 def _of_graphs(limits: Thresholds, subgraphs: list[SubgraphResult]) -> list[Finding]:
-    """The subgraphs of each precision by themselves: one in fp32 is not allowed what fp16 rounds."""
+    """Judge the subgraphs of each precision by the limit of that precision."""
     precisions = sorted({s.precision for s in subgraphs}, reverse=True)
     return [
         _worst(
@@ -75,7 +97,7 @@ def _of_graphs(limits: Thresholds, subgraphs: list[SubgraphResult]) -> list[Find
 
 
 def _of_half(limits: Thresholds, images: list[ImageResult]) -> list[Finding]:
-    """What rounding to fp16 costs, where it is emulated."""
+    """Judge what rounding to fp16 costs, if it was emulated."""
     emulated = [i for i in images if i.half_file_bytes is not None and i.half_psnr_db is not None]
     if not emulated:
         return []
@@ -98,7 +120,21 @@ def _of_half(limits: Thresholds, images: list[ImageResult]) -> list[Finding]:
 
 
 def judge_end_to_end(limits: Thresholds, images: list[EndToEndResult]) -> list[Finding]:
-    """Every question's verdict on the graph `no_entropy`."""
+    """Judge the parity of a no-entropy bundle.
+
+    Parameters
+    ----------
+    limits : Thresholds
+        The largest accepted errors.
+    images : list of EndToEndResult
+        Rates and pictures.
+
+    Returns
+    -------
+    list of Finding
+        The verdict on each question.
+
+    """
     rated = [i for i in images if i.graph_bpp is not None]
     lowest = min(images, key=lambda i: -_nan_last(-i.smallest_likelihood))
     findings = [
@@ -132,7 +168,7 @@ def _rate(
     images: list[EndToEndResult],
     measure: Callable[[EndToEndResult], float],
 ) -> Finding:
-    """The image that is furthest off for its size: one symbol that rounds otherwise weighs more in a small one."""
+    """Judge by the image that is furthest off for its size; in a small image, a single symbol weighs more."""
 
     def accepted(i: EndToEndResult) -> float:
         return threshold * max(1.0, limits.bits_scatter_bytes * 8 / (i.torch_bpp * i.width * i.height))
@@ -148,7 +184,7 @@ def _of_backends(exactness: list[BackendResult]) -> Finding:
 
 
 def _finding(question: str, threshold: float, measured: float, worst: str) -> Finding:
-    # Written so that a NaN fails.
+    # A NaN fails this comparison.
     return Finding(
         question=question, measured=measured, threshold=threshold, worst=worst, passed=bool(measured <= threshold)
     )
@@ -160,7 +196,7 @@ def _worst(question: str, threshold: float, measured: dict[str, float]) -> Findi
 
 
 def _nan_last(value: float) -> float:
-    """For `max`: a NaN is worse than any number."""
+    """Return a key for `max` by which a NaN is worse than any number."""
     return math.inf if math.isnan(value) else value
 
 
@@ -175,13 +211,13 @@ def _of_images(
     images: list[ImageResult],
     measure: Callable[[ImageResult], float],
 ) -> Finding:
-    """The image that comes nearest to what is accepted of a file of its size, or is over it."""
+    """Judge by the image that is furthest off for the size of its file."""
     worst = max(images, key=lambda i: _nan_last(measure(i) - threshold * _scatter(limits, i.file_bytes)))
     return _finding(question, threshold * _scatter(limits, worst.file_bytes), measure(worst), worst.image)
 
 
 def _over_ideal(limits: Thresholds, images: list[ImageResult]) -> Finding:
-    """Bytes of a stream over its ideal length: what its end costs, and what the coder loses on the way."""
+    """Judge the bytes of a stream over its ideal length: the cost of its end, and what the coder loses per symbol."""
 
     def over(i: ImageResult) -> float:
         return (i.stream_bytes - i.ideal_bytes) / i.streams

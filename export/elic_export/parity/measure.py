@@ -1,7 +1,7 @@
-"""Is the bundle still the model? The questions of DESIGN.md section 8, each measured.
+"""Measure the parity of a bundle with PyTorch.
 
-Graphs, tables and coders are asked on PyTorch's own inputs, so that one difference is
-counted once; the real file is asked end to end. `judge.py` judges.
+Subgraphs, passes and streams are compared on PyTorch's own inputs, so that one difference is counted once. Files and
+pictures are compared end to end. `judge.py` compares the results with the thresholds.
 """
 
 from collections.abc import Callable, Iterable
@@ -45,9 +45,10 @@ from elic_export.parity.report import (
 )
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
+"""Shows progress by wrapping the photographs that a measurement iterates over."""
 
 Errors = dict[tuple[str, str], TensorError]
-"""By subgraph and tensor."""
+"""Errors by subgraph and output."""
 
 
 def measure(
@@ -57,18 +58,42 @@ def measure(
     thresholds: Thresholds,
     progress: Progress = iter,
 ) -> Report:
-    """Hold a bundle against the checkpoint it was exported from.
+    """Compare a bundle with the checkpoint that it was exported from.
 
-    deployment: of that checkpoint, in the bundle's arithmetic.
-    images: photographs, cut into the bundle's tiles for both sides.
-    Raises ImageError, BundleError; ConformanceError if ONNX Runtime is not exact here,
-    DesyncError if a file does not decode where it was written; ExportError if the bundle
-    was quantized otherwise.
+    Parameters
+    ----------
+    deployment : Deployment
+        That checkpoint, in the bundle's arithmetic.
+    bundle : Bundle
+        The bundle.
+    images : list of Path
+        Photographs. Both sides code them in the bundle's tiles.
+    thresholds : Thresholds
+        The largest accepted errors.
+    progress : callable, optional
+        Shows progress by wrapping the photographs.
+
+    Returns
+    -------
+    Report
+        What was measured, and the verdicts.
+
+    Raises
+    ------
+    ExportError
+        If the deployment has another fingerprint than the bundle.
+    ImageError, BundleError
+        If a photograph or the bundle cannot be read.
+    ConformanceError
+        If ONNX Runtime does not compute the bundle's exact subgraphs exactly on this machine.
+    DesyncError
+        If a file does not decode to the symbols that were encoded.
+
     """
     manifest = bundle.manifest
     if fingerprint(deployment) != manifest.fingerprint:
         raise ExportError(
-            f"{bundle.folder}: this model quantizes to other integers than those exported: export it again"
+            f"{bundle.folder}: this model quantizes to other integers than those exported; export the bundle again"
         )
     if manifest.form == "no-entropy":
         errors: Errors = {}
@@ -95,7 +120,7 @@ def measure(
 
 
 class _Loaded:
-    """Runners that are loaded already, under the name of what loaded them."""
+    """A runner factory that returns runners which are loaded already."""
 
     def __init__(self, factory: RunnerFactory, runners: dict[str, Runner]) -> None:
         self._factory = factory
@@ -109,7 +134,7 @@ class _Loaded:
 
 
 class _Parity:
-    """What accumulates over images and tiles."""
+    """Measures a codec's bundle, and accumulates the results over images and tiles."""
 
     def __init__(self, deployment: Deployment, bundle: Bundle) -> None:
         self.deployment = deployment
@@ -155,7 +180,7 @@ class _Parity:
         return self._end_to_end(path.name, image, grid, tiles, x_hats)
 
     def _graphs(self, tile: TileReference) -> dict[str, Arrays]:
-        """Question 1: every subgraph on PyTorch's inputs, as many times as it takes at once."""
+        """Run every subgraph on PyTorch's inputs, repeated to fill its batch, and add up the errors of its outputs."""
         outputs: dict[str, Arrays] = {}
         for name, runner in self.runners.items():
             found = runner({tensor: self._batch(value) for tensor, value in tile.cases[name].inputs.items()})
@@ -168,7 +193,7 @@ class _Parity:
         return np.repeat(values, self.manifest.batch.min, axis=0)
 
     def _pass(self, reference: PassReference, outputs: dict[str, Arrays]) -> None:
-        """Question 2: scale indexes and symbols from the graph's means and scales."""
+        """Compare the scale indexes and symbols that follow from a graph's means and scales with PyTorch's."""
         k, last = reference.k, reference.half == NONANCHOR
         found = outputs[pass_name(k, reference.half)]
         indexes = self.tables.scale_indexes(found["scales"])
@@ -181,7 +206,7 @@ class _Parity:
         result.differing_symbols += int((symbols != reference.symbols).sum())
 
     def _exactness(self, result: BackendResult, walk: WalkReference) -> None:
-        """Would this backend decode what PyTorch's integers encode? Every index and mean, on its own y_hat."""
+        """Count the indexes and means that a backend, on the y_hat that it decodes, computes otherwise than PyTorch."""
         medians = self.tables.medians[None, :, None, None]
         runners, passes = self.backends[result.backend], iter(walk.passes)
 
@@ -197,7 +222,7 @@ class _Parity:
         context.walk(latents["latent_means"], latents["latent_scales"], code)
 
     def _streams(self, tile: TileReference) -> None:
-        """Question 3: PyTorch's symbols and indexes, through our tables, give PyTorch's bytes."""
+        """Code PyTorch's symbols and indexes with the bundle's tables, and compare the bytes with CompressAI's."""
         walk = tile.float_walk
         coded = [(walk.z_symbols, _channels(walk.z_symbols), self.tables.z, tile.z_stream)]
         coded += [
@@ -212,7 +237,7 @@ class _Parity:
     def _end_to_end(
         self, name: str, image: Image, grid: TileGrid, tiles: list[TileReference], x_hats: list[NDArray[np.float32]]
     ) -> ImageResult:
-        """Question 3 and 4: the real file against PyTorch's streams, and the pictures."""
+        """Compare a file and its picture with PyTorch's streams and picture."""
         data = self.codec.compress(image)
         decoded = self.codec.decompress(data)
         half = self.half_codec.compress(image) if self.half_codec else None
@@ -248,7 +273,7 @@ class _Parity:
         )
 
     def _float_stream_bytes(self, walk: WalkReference) -> int:
-        """What the checkpoint's own means and scales would take, by the bundle's tables and thresholds."""
+        """Return the bytes that the checkpoint's own means and scales take with the bundle's tables and thresholds."""
         z = self.constriction.encode(walk.z_symbols.ravel(), _channels(walk.z_symbols), self.tables.z)
         return len(z) + sum(
             len(self.constriction.encode(p.symbols.ravel(), self.tables.scale_indexes(p.scales).ravel(), self.tables.y))
@@ -256,19 +281,19 @@ class _Parity:
         )
 
     def _ideal_bits(self, walk: WalkReference) -> float:
-        """Code length of PyTorch's symbols, in the bundle's arithmetic, by the quantized CDFs."""
+        """Return the ideal code length, by the quantized CDFs, of the symbols of PyTorch in the bundle's arithmetic."""
         y = sum(code_length(p.symbols.ravel(), p.indexes.ravel(), self.tables.y) for p in walk.passes)
         return y + code_length(walk.z_symbols.ravel(), _channels(walk.z_symbols), self.tables.z)
 
 
 def _channels(z_symbols: NDArray[np.int32]) -> NDArray[np.uint16]:
-    """The row that codes each symbol of z [1, N, H, W]: its channel, uint16 [n]."""
+    """Return the table row that codes each symbol of z, [1, N, H, W]: its channel, uint16 [n]."""
     _, channels, height, width = z_symbols.shape
     return np.repeat(np.arange(channels, dtype=np.uint16), height * width)
 
 
 def _picture(grid: TileGrid, x_hats: list[NDArray[np.float32]]) -> Image:
-    """Tiles [1, 3, H, W] -> the uint8 image, rounded as a PNG would be."""
+    """Join decoded tiles, [1, 3, H, W], to a picture, rounded to uint8 [H, W, 3]."""
     return grid.join(to_image(x_hat[0]) for x_hat in x_hats)
 
 
@@ -310,7 +335,7 @@ def _report(
 def _measure_end_to_end(
     deployment: Deployment, bundle: Bundle, images: list[Path], errors: Errors, progress: Progress
 ) -> list[EndToEndResult]:
-    """The graph `no_entropy` on each image, in tiles where it must be; adds to `errors`."""
+    """Run the graph `no_entropy` on each image, in tiles if it is too large, and add the errors to `errors`."""
     run = load_runner(bundle, onnxruntime_factory(), NO_ENTROPY, finite=False)
     manifest = bundle.manifest
     results = []
@@ -348,7 +373,7 @@ def _measure_end_to_end(
 
 
 def _least(values: Iterable[float]) -> float:
-    """The least of values up to 1; NaN if one is, which `min` would keep only where it comes first."""
+    """Return the least of values up to 1, or NaN if one is NaN, which `min` would not do."""
     return float(np.min([1.0, *values]))
 
 

@@ -1,7 +1,8 @@
-"""What PyTorch computes for one tile, at every seam where a graph or a stream is held against it."""
+"""Record what PyTorch computes for one tile, wherever a graph or a stream is compared with it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,7 +23,14 @@ Integers = NDArray[np.int32]
 
 @dataclass
 class GraphCase:
-    """A subgraph's inputs and the outputs that PyTorch gives for them, by tensor name."""
+    """Inputs of a subgraph, and the outputs that PyTorch computes from them.
+
+    Parameters
+    ----------
+    inputs, outputs : dict of ndarray
+        Arrays by the role of the tensor.
+
+    """
 
     inputs: Arrays
     outputs: Arrays
@@ -30,7 +38,20 @@ class GraphCase:
 
 @dataclass
 class PassReference:
-    """One pass, float32 and int32 [1, C, H/16, W/32]: what is coded, and by which parameters."""
+    """One pass: what is coded, and with which parameters.
+
+    Parameters
+    ----------
+    k : int
+        The slice.
+    half : int
+        The pass: `ANCHOR` or `NONANCHOR`.
+    y, means, scales : ndarray
+        Latents and their parameters, float32 [1, C, H/16, W/32].
+    symbols, indexes : ndarray
+        Symbols and scale indexes, int32 [1, C, H/16, W/32].
+
+    """
 
     k: int
     half: int
@@ -43,10 +64,19 @@ class PassReference:
 
 @dataclass
 class WalkReference:
-    """z and all passes of one model.
+    """What one model codes: z, and all passes.
 
-    cases: of h_s and the context subgraphs. passes: in coding order. z_symbols: int32
-    [1, N, H/64, W/64]. y_hat: [1, M, H/16, W/16].
+    Parameters
+    ----------
+    z_symbols : ndarray
+        Symbols of z, int32 [1, N, H/64, W/64].
+    cases : dict of GraphCase
+        Inputs and outputs of h_s and the context subgraphs, by subgraph.
+    passes : list of PassReference
+        All passes in coding order.
+    y_hat : Tensor
+        Decoded latents, [1, M, H/16, W/16].
+
     """
 
     z_symbols: Integers
@@ -57,12 +87,27 @@ class WalkReference:
 
 @dataclass
 class TileReference:
-    """PyTorch's run over one tile.
+    """What PyTorch computes for one tile.
 
-    cases: by subgraph. walk: in the bundle's arithmetic, float_walk: of the checkpoint as it is.
-    z_stream, streams: CompressAI's, of z and of the passes of the latter.
-    likelihood_bits: ideal code length by the likelihoods of y and z, in bits.
-    x_hat: [1, 3, H, W], from `forward`; decoded: from `decompress`, of the streams.
+    Parameters
+    ----------
+    cases : dict of GraphCase
+        Inputs and outputs by subgraph.
+    walk : WalkReference
+        What is coded in the bundle's arithmetic.
+    float_walk : WalkReference
+        What the checkpoint codes as it is.
+    z_stream : bytes
+        CompressAI's stream of z.
+    streams : list of bytes
+        CompressAI's streams of the checkpoint's passes, in coding order.
+    likelihood_bits : float
+        Ideal code length by the likelihoods of y and z, in bits.
+    x_hat : ndarray
+        Output of `forward`, float32 [1, 3, H, W].
+    decoded : ndarray
+        Output of `decompress` for the streams, float32 [1, 3, H, W].
+
     """
 
     cases: dict[str, GraphCase]
@@ -76,13 +121,27 @@ class TileReference:
 
     @property
     def stream_bytes(self) -> int:
-        """Bytes of all of CompressAI's streams."""
+        """Total size of CompressAI's streams in bytes."""
         return len(self.z_stream) + sum(map(len, self.streams))
 
 
 @torch.inference_mode()
 def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
-    """What `no_entropy` must give for x [1, 3, H, W], by its outputs' names; likelihoods are CompressAI's own."""
+    """Compute the outputs that `no_entropy` must give for a tile, with CompressAI's own likelihoods.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The model.
+    x : Tensor
+        The tile, [1, 3, H, W], 0 to 1.
+
+    Returns
+    -------
+    dict of ndarray
+        Arrays by the role of the output.
+
+    """
     model = deployment.model
     y = model.g_a(x)
     medians = torch.from_numpy(deployment.tables.medians)[None, :, None, None]
@@ -95,7 +154,7 @@ def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
         parity = model.parity(half)
         y_hat, likelihood = conditional(pack(y_slices[k], parity), scales, means, training=False)
         y_likelihoods[k] += unpack(likelihood, parity)
-        return y_hat
+        return cast(Tensor, y_hat)
 
     y_hat = model.code_passes(*model.latent_parameters(z_hat), code)
     b, c, h, w = z_hat.shape
@@ -110,9 +169,22 @@ def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
 
 @torch.inference_mode()
 def record_tile(deployment: Deployment, x: Tensor, cut_after: str | None = None) -> TileReference:
-    """Run the checkpoint's forward, compress and decompress over x [1, 3, H, W], and the deployed model's passes.
+    """Run `forward`, `compress` and `decompress` of the checkpoint on a tile, and the passes of the deployed model.
 
-    cut_after: the node of g_s that its halves meet at, if the bundle has them.
+    Parameters
+    ----------
+    deployment : Deployment
+        The model.
+    x : Tensor
+        The tile, [1, 3, H, W], 0 to 1.
+    cut_after : str, optional
+        Name of the node that g_s is cut after, if the bundle has its parts.
+
+    Returns
+    -------
+    TileReference
+        Everything that a bundle is compared with.
+
     """
     model = deployment.checkpoint.model
     forward = model(x)
@@ -154,10 +226,10 @@ def record_tile(deployment: Deployment, x: Tensor, cut_after: str | None = None)
 
 
 def _features(model: ELIC, y_hat: Tensor, cut_after: str) -> Tensor:
-    """g_s up to the layer of a node like `/9/Add`: nothing else of it can be cut."""
+    """Run g_s up to the layer of a node such as `/9/Add`; g_s can be cut after nodes of such names only."""
     layer = int(cut_after.split("/")[1])
     features: Tensor = model.g_s[: layer + 1](y_hat)
-    if cut_after.endswith("/Conv"):  # of a transposed convolution that became Conv and DepthToSpace
+    if cut_after.endswith("/Conv"):  # a transposed convolution, rewritten as Conv and DepthToSpace
         features = torch.cat(corners(features), dim=1)
     return features
 
@@ -171,16 +243,16 @@ def _case(inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> GraphCase:
 def _record_walk(
     model: ELIC, y: Tensor, z: Tensor, medians: Tensor, index: Callable[[Tensor], Tensor]
 ) -> WalkReference:
-    """The walk of `ELIC.code_passes`, keeping what goes in and out of each context subgraph.
+    """Do what `ELIC.code_passes` does, and record the inputs and outputs of each context subgraph.
 
-    index: scales -> scale indexes.
+    `index` maps scales to scale indexes.
     """
     symbols = (z - medians).round()
     walk = WalkReference(symbols.int().numpy())
     z_hat = symbols + medians
     latents = dict(zip(("latent_means", "latent_scales"), model.latent_parameters(z_hat), strict=True))
     walk.cases[H_S] = _case({"z_hat": z_hat}, latents)
-    y_slices = y.split(model.spec.groups, dim=1)
+    y_slices = torch.split(y, list(model.spec.groups), dim=1)
     y_hat_slices: list[Tensor] = []
     parities = model.parity(ANCHOR), model.parity(NONANCHOR)
 
@@ -209,7 +281,8 @@ def _record_walk(
 
 
 def _through_first_layer(context: SliceContext, support: Tensor) -> Tensor:
-    """The support's term of the parameter net's first layer, bias included: the spatial context is zeros."""
+    """Apply the parameter net's first layer to the support, with zeros in place of the spatial context."""
     b, _, h, w = support.shape
     zeros = support.new_zeros(b, 2 * context.channels, h, w)
-    return context.aggregation[0](torch.cat((zeros, support), dim=1))
+    term: Tensor = context.aggregation[0](torch.cat((zeros, support), dim=1))
+    return term

@@ -1,4 +1,4 @@
-"""A parity report for people: a table on the terminal, and `parity.html`."""
+"""Show a parity report to people: tables on the terminal, and `parity.html`."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,13 +15,36 @@ from elic_export.parity.report import Report
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write `parity.json` and `parity.html` into a bundle's folder. Raises OSError."""
+    """Write `parity.json` and `parity.html` into the folder of a bundle.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+    folder : Path
+        The folder.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+
+    """
     write_bytes(folder / REPORT_NAME, (report.model_dump_json(indent=1) + "\n").encode())
     write_bytes(folder / HTML_NAME, render_html(report).encode())
 
 
 def print_report(report: Report, console: Console) -> None:
-    """The report as tables."""
+    """Print a report as tables.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+    console : Console
+        Where to print it.
+
+    """
     title = f"{report.form} {report.shape}, {report.precision}, {report.arithmetic} context arithmetic"
     graphs = _table(
         f"Graphs against PyTorch: {title}", "subgraph", "tensor", "in", "max abs", "relative", "cosine", "PSNR dB"
@@ -104,7 +127,19 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def render_html(report: Report) -> str:
-    """The report as one self-contained page."""
+    """Render a report as one self-contained HTML page.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+
+    Returns
+    -------
+    str
+        The page.
+
+    """
     environment = Environment(autoescape=select_autoescape(default=True))
     environment.filters["psnr"] = format_psnr
     source = files("elic_export.parity").joinpath("parity.html.j2").read_text(encoding="utf-8")

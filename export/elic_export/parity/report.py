@@ -1,4 +1,4 @@
-"""The schema of `parity.json`: what was measured, and whether it passes. It can be read without what measured it."""
+"""The schema of `parity.json`: what was measured, and the verdicts. Reading it needs neither PyTorch nor ONNX."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctio
 
 
 class _Part(BaseModel):
-    """Read from its JSON it is the same again, with what JSON has no numbers for: see `plain_json.py`."""
+    """Base class whose JSON round trip keeps NaN and infinity, for which JSON has no numbers; see `plain_json.py`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -18,10 +18,23 @@ class _Part(BaseModel):
 
 
 class SubgraphResult(_Part):
-    """One output of a subgraph against PyTorch, over all tiles of all images.
+    """Error of one output of a subgraph against PyTorch, over all tiles of all images.
 
-    precision: of the subgraph, by which its error is judged.
-    psnr_db: infinite if the graph gives PyTorch's very numbers.
+    Parameters
+    ----------
+    subgraph, tensor : str
+        The subgraph, and the role of the output.
+    precision : {"fp32", "fp16"}
+        Precision of the subgraph, which its limit depends on.
+    max_abs_error : float
+        Largest absolute error.
+    relative_error : float
+        The same over the range of PyTorch's output, or over 1 if that is larger.
+    cosine : float
+        Cosine of the angle between PyTorch's output and the graph's.
+    psnr_db : float
+        PSNR in dB, infinite if both outputs are equal.
+
     """
 
     subgraph: str
@@ -34,7 +47,20 @@ class SubgraphResult(_Part):
 
 
 class PassResult(_Part):
-    """One pass: how many scale indexes and symbols the graph gives otherwise than PyTorch."""
+    """Differences of one pass, over all tiles of all images.
+
+    Parameters
+    ----------
+    slice : int
+        The slice.
+    half : {"anchor", "nonanchor"}
+        The pass.
+    symbols : int
+        Number of symbols that were compared.
+    differing_indexes, differing_symbols : int
+        Number of scale indexes, and of symbols, that differ from PyTorch's.
+
+    """
 
     slice: int
     half: Literal["anchor", "nonanchor"]
@@ -44,7 +70,18 @@ class PassResult(_Part):
 
 
 class BackendResult(_Part):
-    """How many symbols a backend would decode otherwise than PyTorch's integers encode them."""
+    """Differences of one backend, over all tiles of all images.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend.
+    symbols : int
+        Number of symbols that were compared.
+    differing : int
+        Number of symbols that it would decode otherwise than PyTorch encodes them.
+
+    """
 
     backend: str
     symbols: int = 0
@@ -52,7 +89,7 @@ class BackendResult(_Part):
 
 
 class LayerResult(_Part):
-    """The proof of one layer: what `exactness.LayerProof` says."""
+    """The proof of one layer, with the fields of `exact.proof.LayerProof`."""
 
     layer: str
     terms: int
@@ -61,20 +98,38 @@ class LayerResult(_Part):
 
 
 class ImageResult(_Part):
-    """One image, end to end.
+    """Results of one image, compressed to a file and decompressed.
 
-    streams: how many there are; ideal_bytes knows nothing of their ends.
-    likelihood_bpp, forward_psnr_db: of PyTorch's forward. torch_*: of its streams, as
-    CompressAI codes them, decoded. file_*: of the real `.elic` file, stream_bytes
-    without its header and checksums. ideal_bytes: of the deployed model's symbols, by the
-    quantized CDFs. float_file_bytes: of a file that the checkpoint's own means and scales
-    would give, by the same thresholds.
-    graph_steps: x_hat of g_s against PyTorch's from the same y_hat, file_steps: of the
-    decoded file against PyTorch's decoded streams, both in steps of 1/255. The latter
-    has no threshold: one value that rounds the other way moves a patch, in neither
-    direction better.
-    *_psnr_db: infinite for a picture that equals the photograph.
-    half_*: of a file that emulated fp16 writes and reads, for a bundle in fp16 or mixed precision.
+    A PSNR is infinite for a picture that equals the photograph.
+
+    Parameters
+    ----------
+    image : str
+        Name of the photograph's file.
+    width, height : int
+        Its size in pixels.
+    likelihood_bpp, forward_psnr_db : float
+        Rate, by the likelihoods, and PSNR of PyTorch's `forward`.
+    torch_bpp, torch_bytes, torch_psnr_db : float, int, float
+        Rate and size of the streams of PyTorch's `compress`, and PSNR of the picture that `decompress` makes of them.
+    file_bpp, file_bytes, file_psnr_db : float, int, float
+        Rate and size of the `.elic` file that the bundle writes, and PSNR of the picture that it decodes.
+    streams : int
+        Number of streams in the file.
+    stream_bytes : int
+        Size of the streams in the file, without its header and checksums.
+    ideal_bytes : float
+        Ideal code length of the symbols in the bundle's arithmetic, by the quantized CDFs.
+    float_file_bytes : int
+        Size of the file that the checkpoint's own means and scales would give, with the same scale thresholds.
+    graph_steps : int
+        Largest difference of the picture of g_s from PyTorch's for the same y_hat, in steps of 1/255.
+    file_steps : int
+        Largest difference of the decoded file from the picture of PyTorch's `decompress`, in steps of 1/255. It has no
+        threshold, since one symbol that rounds the other way changes a patch without making it worse.
+    half_file_bytes, half_psnr_db : int, float, optional
+        Size and PSNR of the file that emulated fp16 writes and reads, for bundles in fp16 or mixed precision.
+
     """
 
     image: str
@@ -99,18 +154,31 @@ class ImageResult(_Part):
 
     @property
     def rate_cost(self) -> float:
-        """How much larger the file is for its arithmetic, relative."""
+        """How much larger the file is than one in float arithmetic, as a share of that one."""
         return self.file_bytes / self.float_file_bytes - 1
 
 
 class EndToEndResult(_Part):
-    """One image through `no_entropy`.
+    """Results of one image in the graph `no_entropy`.
 
-    torch_*: of the same model in PyTorch, bpp by CompressAI's likelihoods; graph_*: of the graph.
-    graph_bpp: None if it was exported without likelihoods.
-    correlation: of both sides' bits, symbol by symbol, where it is least: their sum alone
-    would not tell that they are in another order.
-    graph_steps: between the two pictures, in steps of 1/255.
+    Parameters
+    ----------
+    image : str
+        Name of the photograph's file.
+    width, height : int
+        Its size in pixels.
+    torch_psnr_db, torch_bpp : float
+        PSNR, and rate by CompressAI's likelihoods, of the same model in PyTorch.
+    graph_psnr_db, graph_bpp : float
+        The same of the graph. The rate is None if the graph was exported without likelihoods.
+    graph_steps : int
+        Largest difference between the two pictures, in steps of 1/255.
+    correlation : float
+        Smallest correlation, over tiles and likelihoods, of both sides' bits symbol by symbol. Unlike the rate, it
+        shows whether they are in the same order.
+    smallest_likelihood : float
+        Smallest likelihood that the graph gives.
+
     """
 
     image: str
@@ -126,7 +194,22 @@ class EndToEndResult(_Part):
 
 
 class Finding(_Part):
-    """One question: the worst number measured, what is accepted, and the verdict."""
+    """The verdict on one question.
+
+    Parameters
+    ----------
+    question : str
+        What was compared, and by which measure.
+    measured : float
+        The worst value that was measured.
+    threshold : float
+        The largest accepted value.
+    worst : str
+        The output, image or backend that the worst value is of.
+    passed : bool
+        Whether the value is accepted.
+
+    """
 
     question: str
     measured: float
@@ -136,7 +219,26 @@ class Finding(_Part):
 
 
 class Report(_Part):
-    """A bundle's parity with PyTorch."""
+    """The parity of a bundle with PyTorch.
+
+    Parameters
+    ----------
+    checkpoint_sha256, fingerprint, form, precision, arithmetic : str
+        What the bundle's manifest states.
+    shape : str
+        Image sizes that its encoder takes, height x width.
+    passed : bool
+        Whether all findings passed.
+    findings : list of Finding
+        The verdict on each question.
+    subgraphs, passes, images, end_to_end, exactness, layers : list
+        The measurements.
+    streams_compared, streams_differing : int
+        Number of streams that were coded from PyTorch's symbols, and of those whose bytes differ from CompressAI's.
+    operators : dict of dict of int
+        How often each operator occurs, by subgraph.
+
+    """
 
     checkpoint_sha256: str
     fingerprint: str

@@ -50,7 +50,7 @@ def to_half(
 
     """
     if within and not any(node.name.startswith(within) for node in graph.graph.node):
-        raise ExportError(f"no node of the graph is in {', '.join(within)}: nothing would be in fp16")
+        raise ExportError(f"the graph has no nodes in {', '.join(within)}, so nothing would become fp16")
     return _Half(graph, within, HALF if fp16_tensors else SINGLE, in_fp32).run()
 
 
@@ -108,7 +108,7 @@ class _Half:
             with np.errstate(over="ignore"):
                 half = values.astype(np.float16)
             if not np.isfinite(half).all():
-                raise ExportError(f"{tensor.name}: holds {np.abs(values).max():.3g}, beyond what fp16 can")
+                raise ExportError(f"{tensor.name}: contains {np.abs(values).max():.3g}, more than fp16 can hold")
             self.added[name] = onnx.numpy_helper.from_array(half, name)
         return name
 

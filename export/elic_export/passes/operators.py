@@ -10,7 +10,7 @@ STATIC_FORBIDDEN = frozenset(
     {"ScatterND", "ScatterElements", "Scatter", "Loop", "If", "Scan"}
     | {"Shape", "Size", "Gather", "GatherND", "GatherElements", "NonZero", "Where"}
 )
-"""Operators of in-place indexing, control flow and shape arithmetic, which NPU compilers refuse. No graph may have one."""
+"""Operators of in-place indexing, control flow and shape arithmetic. NPU compilers refuse them, so no graph has one."""
 
 
 def operator_counts(graph: onnx.ModelProto) -> dict[str, int]:
@@ -51,7 +51,7 @@ def check_operators(name: str, graph: onnx.ModelProto, allowed: frozenset[str] |
     for node in graph.graph.node:
         operator = _name(node)
         if operator in STATIC_FORBIDDEN or node.domain not in ("", "ai.onnx"):
-            raise OperatorError(f"{name}: node {node.name!r} is {operator}, which no graph here may hold")
+            raise OperatorError(f"{name}: node {node.name!r} is {operator}, which no exported graph may contain")
         if allowed is not None and operator not in allowed:
             raise OperatorError(f"{name}: node {node.name!r} is {operator}, which allowed_operators does not list")
 

@@ -1,1 +1,1 @@
-"""Compilers: what each one takes of a bundle, in one module beside its template."""
+"""Inputs of compilers: one module per tool, which says what graphs it takes, and its template beside it."""

@@ -1,4 +1,4 @@
-"""A bundle's subgraphs as the templates of compiler inputs see them."""
+"""The subgraphs of a bundle, as the templates of compiler inputs see them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,28 +7,47 @@ from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
 from elic_runtime.subgraphs import Subgraph
 
 BUNDLE = "../.."
-"""The bundle, seen from a tool's folder."""
+"""Path of the bundle, relative to a tool's folder."""
 
 IMAGE_ROLES = frozenset({"x", "input"})
+"""Roles of inputs that are images."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """A graph at one shape. name: the graph's, and the image's size if there are others."""
+    """A graph at one shape.
+
+    Parameters
+    ----------
+    name : str
+        Name of the graph. If the graph has more than one build, the size of the image follows it.
+    shapes : dict of tuple of int
+        Shapes by input.
+    open_sizes : tuple of int
+        Sizes of the dimensions that the graph leaves open, input by input.
+
+    """
 
     name: str
     shapes: dict[str, tuple[int, ...]]
     open_sizes: tuple[int, ...]
-    """Of the dimensions that the graph leaves open, input by input."""
 
 
 @dataclass(frozen=True)
 class Graph:
     """A subgraph, as templates see it.
 
-    labels: of its smallest and its largest shape, in file names.
-    in_float32: whether it must be built in float32. That is so if it decides symbols,
-    unless it was exported in fp16.
+    Parameters
+    ----------
+    declared : Subgraph
+        Its entry in the table of subgraphs.
+    info : SubgraphInfo
+        Its entry in the manifest.
+    labels : tuple of str
+        Labels of its smallest and its largest shape in file names.
+    in_float32 : bool
+        Whether it must be built in float32, since it decides symbols and was not exported in fp16.
+
     """
 
     declared: Subgraph
@@ -38,43 +57,43 @@ class Graph:
 
     @property
     def name(self) -> str:
-        """The subgraph's name."""
+        """Name of the subgraph."""
         return self.declared.name
 
     @property
     def path(self) -> str:
-        """Its file, from a tool's folder."""
+        """Path of its file, relative to a tool's folder."""
         return f"{BUNDLE}/{self.info.file}"
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
-        """In the graph's order."""
+        """Inputs in the order of the graph."""
         return self.info.inputs
 
     @property
     def dynamic(self) -> bool:
-        """Whether a dimension of an input is open."""
+        """Whether an input has an open dimension."""
         return any(isinstance(dim, str) for tensor in self.inputs for dim in tensor.shape)
 
     @property
     def decides_symbols(self) -> bool:
-        """Whether encoder and decoder must get the same bits from it."""
+        """Whether the encoder and the decoder must compute the same bits with it."""
         return self.declared.decides_symbols
 
     @property
     def image(self) -> TensorInfo | None:
-        """The input that is an image."""
+        """The input that is an image, or None."""
         return next((tensor for tensor in self.inputs if tensor.role in IMAGE_ROLES), None)
 
     @property
     def sized_as_image(self) -> bool:
-        """Whether height and width of the one input are open, and nothing else."""
+        """Whether it has one input, of which H and W are open and nothing else."""
         is_open = [[isinstance(dim, str) for dim in tensor.shape] for tensor in self.inputs]
         return is_open == [[False, False, True, True]]
 
     @property
     def builds(self) -> tuple[Build, ...]:
-        """At its smallest and its largest shape, or at its only one."""
+        """Builds at its smallest and its largest shape, or at its only one."""
         smallest, largest = self.labels
         if not self.dynamic:
             return (self._build(self.name, {tensor.name: tensor.smallest for tensor in self.inputs}),)
@@ -94,12 +113,12 @@ class Graph:
 
     @property
     def listed_shapes(self) -> str:
-        """Of a static graph: `x:1,3,512,512`, and `;` between inputs."""
+        """Smallest shapes of the inputs, such as `x:1,3,512,512`, with `;` between inputs."""
         return ";".join(f"{tensor.name}:{_commas(tensor.smallest)}" for tensor in self.inputs)
 
     @property
     def open_shapes(self) -> str:
-        """The same with -1 for open dimensions."""
+        """Shapes of the inputs in the same form, with -1 for open dimensions."""
         return ";".join(
             f"{tensor.name}:{_commas(-1 if isinstance(dim, str) else dim for dim in tensor.shape)}"
             for tensor in self.inputs
@@ -111,7 +130,19 @@ def _commas(sizes: Iterable[int]) -> str:
 
 
 def graphs_of(manifest: Manifest) -> tuple[Graph, ...]:
-    """The subgraphs of a bundle, in the manifest's order."""
+    """Return the subgraphs of a bundle.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Manifest of the bundle.
+
+    Returns
+    -------
+    tuple of Graph
+        The subgraphs in the order of the manifest.
+
+    """
     return tuple(_graph(manifest, manifest.table[name], info) for name, info in manifest.subgraphs.items())
 
 
@@ -121,7 +152,7 @@ def _graph(manifest: Manifest, declared: Subgraph, info: SubgraphInfo) -> Graph:
 
 
 def _labels(manifest: Manifest, name: str) -> tuple[str, str]:
-    """Of a subgraph's smallest and largest shape: the image's size, and the batch where that is open too."""
+    """Return the labels of the smallest and the largest shape: the image size, after the batch if that is open."""
     extent, batch = manifest.extent(name), manifest.batch
     if batch.fixed:
         return str(extent.min), str(extent.max)

@@ -8,13 +8,14 @@ from elic_export.targets.target import Target
 README = """\
 {% if plan.unfit %}
 
-Left out: what decides symbols, or holds what does, for which int8 is not enough.
+Left out: graphs that decide symbols or contain such graphs, for which int8 is not precise enough.
 {% endif %}
 {% if plan.files %}
 
-In `targets/hailo`: `python compile.py {{ (plan.graphs | first).name }} --calibration DIR`, where DIR holds `GRAPH.npy` with some hundred real
-inputs, float32 [N, H, W, C]: crops of photographs for x, what the graphs before make of them for the others.
-Models come to `hef/`. Everything is int8: accept a build by the PSNR of decoded pictures.
+In `targets/hailo`, run `python compile.py {{ (plan.graphs | first).name }} --calibration DIR`. It writes the models to `hef/`.
+DIR must contain `GRAPH.npy` with some hundred real inputs of the graph, float32 [N, H, W, C]: crops of photographs for
+x, and for other inputs what the preceding graphs compute from the crops. Everything is quantized to int8, so accept a
+build by the PSNR of decoded pictures.
 {% endif %}
 """
 
@@ -30,5 +31,5 @@ class Hailo(Target):
     open_shapes = False
 
     def fits(self, graph: Graph) -> bool:
-        """Only transforms: int8 is not enough for what decides symbols, or holds what does."""
+        """Return whether it is a transform: int8 is too coarse for graphs that decide symbols, or contain such."""
         return not graph.decides_symbols and graph.name != NO_ENTROPY

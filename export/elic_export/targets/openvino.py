@@ -3,9 +3,9 @@
 from elic_export.targets.target import Target
 
 README = """\
-In `targets/openvino`: `python convert.py`; models come to `ir/`, weights as exported. Compile them with
-`INFERENCE_PRECISION_HINT` f32, as the script does: a processor with bf16 computes in bf16 otherwise, off by 1.45
-on g_a{{ ", and files decode to garbage" if deciding }}.
+In `targets/openvino`, run `python convert.py`. It writes the models to `ir/`, with the weights as exported. Compile
+them with `INFERENCE_PRECISION_HINT` f32, as the script does. Otherwise, a processor that supports bf16 computes in
+bf16: the output of g_a is off by up to 1.45{{ ", and files decode to garbage" if deciding }}.
 """
 
 

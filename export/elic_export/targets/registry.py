@@ -1,6 +1,7 @@
-"""All targets: the modules of this package -> one target of each class that they define.
+"""The registry of targets, which finds the target classes in the modules of this package.
 
-To add a target: its module here and its template beside it. Nothing lists them.
+To add a target, add its module to this package and its template beside it; see docs/architecture.md. There is no list
+to extend.
 """
 
 import pkgutil
@@ -14,14 +15,14 @@ from elic_export.targets.target import Target
 
 @lru_cache(maxsize=1)
 def all_targets() -> tuple[Target, ...]:
-    """One of each kind of target, in the order of their tools' names."""
+    """Return one instance of every target class, sorted by the name of the tool."""
     names = [found.name for found in pkgutil.iter_modules(targets.__path__, f"{targets.__name__}.")]
     kinds = [kind for name in names for kind in _defined_in(import_module(name))]
     return tuple(kind() for kind in sorted(kinds, key=lambda kind: kind.tool))
 
 
 def _defined_in(module: ModuleType) -> list[type[Target]]:
-    """The kinds of target that a module defines, without those that it imports."""
+    """Return the target classes that a module defines, without those that it imports."""
     return [
         kind
         for kind in vars(module).values()

@@ -1,4 +1,4 @@
-"""What a target is: one compiler, what it takes of a bundle, and what it is told about it."""
+"""The base class of targets, each of which writes the input files of one compiler."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from elic_export.targets.graph import Graph
 
 
 class Target:
-    """One tool. A kind of it says what the tool takes; its template, beside it, says how.
+    """Base class of targets. A subclass says which graphs a tool takes, and its template has the tool's input.
 
     Attributes
     ----------
     tool : str
-        Its name, and its folder's in `targets/`.
+        Name of the tool, and of its folder in `targets/`.
     title : str
-        Heading of its section of the bundle's README.
+        Heading of its section in the README of `targets/`.
     readme : str
-        That section without its heading and its files, a Jinja template. It is given the `plan`, the `manifest`,
-        all `graphs` of the bundle, those of them that are `deciding` symbols, what `context` returns, and the
-        macro `names` of `macros.j2`.
+        Jinja template of that section, without its heading and its list of files. It can use the `plan`, the
+        `manifest`, all `graphs` of the bundle, the graphs `deciding` symbols, what `context` returns, and the macro
+        `names` of `macros.j2`.
     template : str
-        File name of its template in this package.
+        Name of the template's file in this package.
     output : str
-        Name of the file to write; `{name}` is the graph's or the build's.
+        Name of the file to write, where `{name}` stands for that of the graph or build.
     per : {"bundle", "graph", "build"}
-        Whether there is one file for all graphs, one for each graph, or one for each of its shapes.
+        Whether there is one file for all graphs, one per graph, or one per shape of a graph.
     float32 : bool
-        Whether it computes in float32, which subgraphs that decide symbols in exact arithmetic need.
+        Whether the tool computes in float32, as subgraphs that decide symbols in exact arithmetic must be.
     open_shapes : bool
-        Whether it takes graphs with open dimensions, in its own way.
+        Whether the tool takes graphs with open dimensions.
 
     """
 
@@ -43,25 +43,46 @@ class Target:
     float32: ClassVar[bool] = False
     open_shapes: ClassVar[bool] = True
 
-    def fits(self, graph: Graph) -> bool:  # noqa: ARG002 - a kind of target asks it
-        """Whether a graph makes sense for the tool."""
+    def fits(self, graph: Graph) -> bool:  # noqa: ARG002 - for subclasses
+        """Return whether a graph makes sense for the tool.
+
+        Parameters
+        ----------
+        graph : Graph
+            A subgraph of the bundle.
+
+        """
         return True
 
     def context(self, plan: "Plan", folder: Path) -> dict[str, Any]:  # noqa: ARG002
-        """What its templates are given besides the plan.
+        """Return variables for the templates of the tool's file and README section.
 
         Parameters
         ----------
         plan : Plan
-            What the tool gets.
+            The graphs that the tool gets.
         folder : Path
-            The bundle, whose graphs are there already.
+            Folder of the bundle, which contains the graphs already.
 
         """
         return {}
 
     def plan(self, graphs: tuple[Graph, ...], arithmetic: str) -> "Plan":
-        """Sort graphs by whether the tool gets them, and why not."""
+        """Decide which graphs the tool gets.
+
+        Parameters
+        ----------
+        graphs : tuple of Graph
+            All subgraphs of the bundle.
+        arithmetic : {"exact", "float"}
+            Arithmetic of those that decide symbols.
+
+        Returns
+        -------
+        Plan
+            The graphs that the tool gets, and those that it does not, by reason.
+
+        """
         unfit = [graph for graph in graphs if not self.fits(graph)]
         exact = arithmetic == "exact" and not self.float32
         kept = [graph for graph in graphs if graph not in unfit and exact and graph.decides_symbols]
@@ -73,20 +94,20 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a tool gets of a bundle, and what it does not.
+    """The graphs that a tool gets, and those that it does not, by reason.
 
     Parameters
     ----------
     target : Target
         The tool.
     graphs : tuple of Graph
-        What it gets.
+        The graphs that it gets.
     unfit : tuple of Graph
-        What makes no sense for it.
+        Graphs that make no sense for it.
     kept : tuple of Graph
-        What must be exact, and would not be.
+        Graphs that must be exact, which they would not be.
     moving : tuple of Graph
-        What has open dimensions, which it does not take.
+        Graphs with open dimensions, which it does not take.
 
     """
 
@@ -97,7 +118,14 @@ class Plan:
     moving: tuple[Graph, ...]
 
     def outputs(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each file, relative to `targets/`, and what its template gets besides the plan."""
+        """Yield the files to write.
+
+        Yields
+        ------
+        tuple of str and dict
+            Path relative to `targets/`, and variables for its template.
+
+        """
         path = f"{self.target.tool}/{self.target.output}"
         if self.target.per == "bundle" and self.graphs:
             yield path, {}
@@ -109,5 +137,5 @@ class Plan:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Relative to `targets/`."""
+        """Paths of the files to write, relative to `targets/`."""
         return tuple(path for path, _ in self.outputs())

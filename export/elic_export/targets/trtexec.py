@@ -3,10 +3,10 @@
 from elic_export.targets.target import Target
 
 README = """\
-In `targets/trtexec`: `./build.sh`; engines come to `engines/`. They run on the kind of GPU and the TensorRT that
-built them.
+In `targets/trtexec`, run `./build.sh`. It writes the engines to `engines/`. They run on GPUs of the kind, and with the
+version of TensorRT, that built them.
 {% if deciding and manifest.arithmetic == "exact" %}
-The codec's check at loading also finds a Winograd tactic, which no flag of trtexec rules out.
+No flag of trtexec rules out Winograd tactics, which are not exact. The codec's check at loading detects them.
 {% endif %}
 """
 

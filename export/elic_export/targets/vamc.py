@@ -3,7 +3,7 @@
 from elic_export.targets.target import Target
 
 README = """\
-In `targets/vamc`: `vamc compile {{ (plan.graphs | first).name if plan.graphs else "GRAPH" }}.yaml`{{ ", and so on" if plan.graphs | length > 1 }}; models come to `deploy_weights/`.
+In `targets/vamc`, run `vamc compile {{ (plan.graphs | first).name if plan.graphs else "GRAPH" }}.yaml`{{ ", and so on for the other files" if plan.graphs | length > 1 }}. It writes the models to `deploy_weights/`.
 """
 
 

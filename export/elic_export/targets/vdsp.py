@@ -1,16 +1,16 @@
-"""Vastai's image preprocessing. It runs no graph, so nothing of it must be exact."""
+"""Vastai's image preprocessing, which runs no graph, so that it need not be exact."""
 
 from elic_export.targets.graph import Graph
 from elic_export.targets.target import Target
 
 README = """\
-They are the `vdsp_params` of an application's preprocessing: planar RGB bytes to 0..1, at the graph's
-size. Give it images that are padded to that size already: it would scale others, which is not what the codec does.
+These files are the `vdsp_params` of an application's preprocessing, from planar RGB bytes to values from 0 to 1, at the
+size of the graph. Give it images that are padded to that size: it scales others, which the codec does not.
 """
 
 
 class Vdsp(Target):
-    """Vastai's image preprocessing. It runs no graph, so nothing of it must be exact."""
+    """Vastai's image preprocessing, which runs no graph, so that it need not be exact."""
 
     tool = "vdsp"
     title = "Vastai: vdsp"
@@ -21,5 +21,5 @@ class Vdsp(Target):
     float32 = True
 
     def fits(self, graph: Graph) -> bool:
-        """Only graphs that take an image."""
+        """Return whether the graph takes an image."""
         return graph.image is not None

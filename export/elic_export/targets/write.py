@@ -1,8 +1,7 @@
-"""Compiler inputs of a bundle: its manifest and the templates of this package -> `targets/`.
+"""Write the inputs of compilers into a bundle's folder `targets/`, from its manifest and the templates of this package.
 
-Names, files and shapes come from the manifest, so they are those of the graphs. What each tool takes is
-its target's. Subgraphs that decide symbols in exact arithmetic must be computed in float32, and a tool
-without it does not get them.
+Names, files and shapes come from the manifest, so they agree with the graphs. Each target decides which graphs its tool
+gets. Subgraphs that decide symbols in exact arithmetic need float32, so no tool without float32 gets them.
 """
 
 import shlex
@@ -17,16 +16,32 @@ from elic_export.targets.graph import graphs_of
 from elic_export.targets.registry import all_targets
 
 README_NAME = "README.md"
-"""In that folder."""
+"""Name of the README in `targets/`."""
 
 _MACROS = '{% from "macros.j2" import names %}'
-"""What a target's section of the README may use."""
+"""Import of the macro that a target's section of the README can use."""
 
 
 def write_targets(manifest: Manifest, folder: Path) -> tuple[TargetFile, ...]:
-    """Write the compiler inputs of the bundle in `folder`, whose graphs are there already.
+    """Write the compiler inputs of a bundle.
 
-    Returns what the manifest says of them. Raises OSError.
+    Parameters
+    ----------
+    manifest : Manifest
+        Manifest of the bundle.
+    folder : Path
+        Folder of the bundle, which contains the graphs already.
+
+    Returns
+    -------
+    tuple of TargetFile
+        Entries of the written files for the manifest.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+
     """
     environment, graphs = _environment(), graphs_of(manifest)
     whole = {"manifest": manifest, "graphs": graphs, "deciding": [graph for graph in graphs if graph.decides_symbols]}

@@ -1,8 +1,8 @@
 """Image files <-> uint8 RGB arrays, upright and in sRGB.
 
 ```
-file ─ reading ─┬─ tiff, png, jpeg: is what the library hands over what the file says? ─┬─ colour ─ array
-                └─ any other format that is named ──────────────────────────────────────┘
+file ─ reading ─┬─ tiff, png, jpeg: check the library's result against the file ─┬─ colour ─ array
+                └─ any other format ─────────────────────────────────────────────┘
 array ─ writing ─ file          folder ─ folders ─ files
 ```
 """

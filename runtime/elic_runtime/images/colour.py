@@ -122,7 +122,8 @@ def _lattice(mode: str) -> Samples:
     levels = np.rint(np.linspace(0, 255, _LATTICE)).astype(np.uint8)
     if mode == "L":
         return np.arange(256, dtype=np.uint8)[None]
-    return np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(_LATTICE, -1, 3)
+    colours: Samples = np.stack(np.meshgrid(levels, levels, levels), axis=-1)
+    return colours.reshape(_LATTICE, -1, 3)
 
 
 def _rgb(pixels: Samples) -> Samples:

@@ -1,7 +1,7 @@
 """TIFF (6.0 and BigTIFF): choose a reader that decodes a file correctly, according to the file's tags.
 
-Pillow reads most layouts correctly, some wrongly and without an error, and others not at all. tifffile reads many of the
-latter two, if it is installed. Layouts that neither is known to read are refused.
+Pillow reads most layouts correctly, some wrongly without an error, and others not at all. Many of the latter two are
+read by tifffile, if it is installed. Layouts that neither is known to read are refused.
 """
 
 import struct
@@ -301,7 +301,7 @@ def _by_tifffile(data: bytes, page: int, tags: Tags) -> Samples:
 
 
 def _without_extra(samples: NDArray[np.integer[Any]], tags: Tags) -> Samples:
-    """Return the colour's channels of samples [H, W, C] as uint8. Raises ImageError if an alpha channel is not opaque."""
+    """Return the colour channels of samples [H, W, C] as uint8. Raises ImageError if an alpha channel is not opaque."""
     eight = rounded(samples) if tags.bits == 16 else samples.astype(np.uint8)
     colours = _COLOURS[tags.one(_PHOTOMETRIC, -1)]
     for i, kind in enumerate(tags.extra[: eight.shape[2] - colours]):

@@ -1,4 +1,4 @@
-"""What executes subgraphs. ONNX Runtime here; an application may bring its own."""
+"""Runners, which execute subgraphs: ONNX Runtime, or an application's own backend."""
 
 from elic_runtime.runners.loading import load_runner
 from elic_runtime.runners.onnxruntime import MAX_THREADS, OnnxRuntime, Provider, Providers, onnxruntime_factory

@@ -1,4 +1,4 @@
-"""A bundle's subgraph, loaded by any factory and held to what the manifest states."""
+"""Load a bundle's subgraph with any factory, and check its inputs and outputs against the manifest."""
 
 import numpy as np
 
@@ -9,13 +9,28 @@ from elic_runtime.shapes import fix, measure
 
 
 def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bool = True) -> Runner:
-    """A subgraph's runner, which raises BundleError unless it gives every declared output, whole and finite.
+    """Load a subgraph, and wrap its runner in checks.
 
-    finite: refuse values that are not; otherwise they are handed on.
+    The wrapped runner takes and returns float32 arrays by the tensors' roles (see docs/architecture.md), whatever their
+    names and data types in the graph. It raises BundleError unless every declared output has the right type and shape
+    and is finite: a custom runner's wrong layout or NaN would otherwise show as a wrong image.
 
-    It takes and gives float32 by the names of DESIGN.md, whatever the graph calls its
-    tensors and holds them in. What an application plugs in is outside of this project's
-    tests; a wrong layout or a NaN would otherwise be painted.
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle that contains the subgraph.
+    factory : RunnerFactory
+        What loads the subgraph.
+    name : str
+        Name of the subgraph.
+    finite : bool
+        Whether to refuse outputs with NaN or infinity.
+
+    Raises
+    ------
+    BundleError
+        If the subgraph is missing, was changed, or cannot be loaded.
+
     """
     path, info = bundle.graph_path(name), bundle.manifest.subgraphs[name]
     runner = factory(name, path, info)
@@ -26,16 +41,16 @@ def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bo
             sizes = measure(taken, {role: inputs[role].shape for role in taken})
         except ValueError as error:
             raise BundleError(f"{name} cannot take this: {error}") from None
-        with np.errstate(over="ignore"):  # what fp16 does not hold is infinite, as it is on the device
+        with np.errstate(over="ignore"):  # values beyond the range of fp16 become infinite, as on the device
             given = {t.name: np.asarray(inputs[t.role], t.dtype) for t in info.inputs}
         outputs = runner(given)
         found = {}
         for tensor in info.outputs:
             value, shape = outputs.get(tensor.name) if isinstance(outputs, dict) else None, fix(tensor.shape, sizes)
             if not isinstance(value, np.ndarray) or value.dtype != tensor.dtype or value.shape != shape:
-                raise BundleError(f"the runner of {name} gives no {tensor.name}, {tensor.dtype} {list(shape)}")
+                raise BundleError(f"the runner of {name} returns no {tensor.name} of {tensor.dtype} {list(shape)}")
             if finite and not np.isfinite(value).all():
-                raise NotFiniteError(f"the runner of {name} gives a {tensor.name} that is not finite")
+                raise NotFiniteError(f"the runner of {name} returns an output {tensor.name} that is not finite")
             found[tensor.role] = value.astype(np.float32, copy=False)
         return found
 

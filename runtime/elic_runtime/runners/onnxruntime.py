@@ -1,4 +1,4 @@
-"""ONNX Runtime as a runner: the default, on any of its execution providers."""
+"""The default runner: ONNX Runtime, with any of its execution providers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,28 @@ from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.runners.protocol import Arrays, Runner
 
 Provider = str | tuple[str, dict[str, Any]]
+"""An execution provider of ONNX Runtime: its name, or its name and its options."""
 
 Providers = Provider | Sequence[Provider]
-"""ONNX Runtime's execution providers: a name, or a name and its options; or several, in order of preference."""
+"""One execution provider, or several in order of preference."""
 
 MAX_THREADS = 256
+"""Largest number of threads per operator."""
 
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """The factory that loads subgraphs into ONNX Runtime; equal ones are one setting of it.
+    """A setting of ONNX Runtime, and the factory that loads subgraphs with it; `onnxruntime_factory` creates it.
 
-    providers: execution providers in order of preference, each with its options.
-    threads: per operator, 0 for one per core. optimize: whether graphs are optimized.
+    Parameters
+    ----------
+    providers : tuple
+        Execution providers in order of preference, each with its options.
+    threads : int
+        Threads per operator; 0 stands for one per core.
+    optimize : bool
+        Whether graphs are optimized.
+
     """
 
     providers: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -33,7 +42,7 @@ class OnnxRuntime:
 
     @property
     def repeats(self) -> bool:
-        """Whether two sessions of one graph compute alike: a GPU's may time its algorithms and choose others."""
+        """Whether two sessions of one graph compute the same; those of a GPU may choose algorithms by timing them."""
         return all(name == "CPUExecutionProvider" for name, _ in self.providers)
 
     def __str__(self) -> str:
@@ -43,13 +52,30 @@ class OnnxRuntime:
         return f"ONNX Runtime {onnxruntime.__version__}, {names}, {threads}{optimized}"
 
     def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
-        """Load one subgraph. Raises BundleError for a graph that does not load, or is another one."""
+        """Load one subgraph.
+
+        Parameters
+        ----------
+        name : str
+            Name of the subgraph.
+        graph : Path
+            Its ONNX file.
+        info : SubgraphInfo
+            Its entry in the manifest.
+
+        Raises
+        ------
+        BundleError
+            If the graph cannot be loaded, a provider cannot be started, or the graph does not have the inputs and
+            outputs that the manifest states.
+
+        """
         providers = [(provider, dict(options)) for provider, options in self.providers]
         try:
             session = onnxruntime.InferenceSession(str(graph), self._options(), providers=providers)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise BundleError(f"{graph}: ONNX Runtime cannot load {name}: {error}") from None
-        # A provider that does not start, or fails later, must not be replaced by another's arithmetic unnoticed.
+        # ONNX Runtime must not replace a provider that does not start or fails, since another computes differently.
         session.disable_fallback()
         missing = {provider for provider, _ in self.providers} - set(session.get_providers())
         if missing:
@@ -73,11 +99,11 @@ class OnnxRuntime:
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if self.optimize else levels.ORT_DISABLE_ALL
         options.log_severity_level = 3
-        # Planned memory is kept by each of 13 sessions: without it, 1168 MB instead of 1873
-        # at peak (both ways, 512x768, g_s not rewritten), in the same time.
+        # Each of 13 sessions would keep its planned memory. Without planning, the peak is 1168 MB instead of 1873 MB
+        # (encoder and decoder, an image of 768x512 pixels, g_s not rewritten), and the speed is the same.
         options.enable_mem_pattern = False
-        # A codec runs one subgraph after the other: threads of the idle ones must not spin
-        # (measured on 2 cores: compress 0.73 s instead of 0.97, decompress 0.94 instead of 1.48).
+        # A codec runs one subgraph after another, so the threads of idle sessions must not spin
+        # (measured on 2 cores: compress takes 0.73 s instead of 0.97 s, decompress 0.94 s instead of 1.48 s).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
 
@@ -85,15 +111,27 @@ class OnnxRuntime:
 def onnxruntime_factory(
     providers: Providers = ("CPUExecutionProvider",), threads: int = 0, *, optimize: bool = True
 ) -> OnnxRuntime:
-    """Load subgraphs into ONNX Runtime.
+    """Create a factory that loads subgraphs into ONNX Runtime.
 
-    providers: see `Providers`.
-    threads: per operator; 0 leaves the choice to ONNX Runtime (one per core).
-    optimize: let it rewrite graphs; without, slower, to compare.
-    Raises BundleError for a provider that is not here, ElicError for providers or threads that are none.
+    Parameters
+    ----------
+    providers : Providers
+        Execution providers, in order of preference.
+    threads : int
+        Threads per operator; 0 leaves the number to ONNX Runtime, which uses one per core.
+    optimize : bool
+        Whether ONNX Runtime optimizes graphs. Without optimization it is slower; this is for comparisons.
+
+    Raises
+    ------
+    BundleError
+        If this ONNX Runtime does not have a provider.
+    ElicError
+        If `providers` or `threads` has no valid value.
+
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
-        raise ElicError(f"threads={threads!r}: it is a number from 0 (one per core) to {MAX_THREADS}")
+        raise ElicError(f"threads={threads!r}: it must be a number from 0 (one per core) to {MAX_THREADS}")
     chosen = [_provider(provider) for provider in _listed(providers)]
     if not chosen:
         raise ElicError("providers: name one, such as CPUExecutionProvider")
@@ -105,7 +143,7 @@ def onnxruntime_factory(
 
 
 def _listed(providers: object) -> list[object]:
-    """One provider, alone or with its options, is a list of one."""
+    """Return providers as a list, which has one item for a single provider with or without options."""
     if isinstance(providers, str) or (
         isinstance(providers, tuple) and len(providers) == 2 and isinstance(providers[1], Mapping)
     ):
@@ -119,4 +157,4 @@ def _provider(provider: object) -> tuple[str, tuple[tuple[str, str], ...]]:
             return provider, ()
         case (str() as name, Mapping() as options):
             return name, tuple(sorted((str(key), str(value)) for key, value in options.items()))
-    raise ElicError(f"providers: {provider!r} is no provider's name, nor a pair of one and its options")
+    raise ElicError(f"providers: {provider!r} is neither a provider's name nor a pair of a name and its options")

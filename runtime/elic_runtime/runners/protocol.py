@@ -1,6 +1,6 @@
-"""What every runner is: one loaded subgraph, named arrays in, named arrays out.
+"""The types of runners, each of which is one loaded subgraph, and of the factories that load them.
 
-A factory loads them; `Codec.load(runner=...)` takes one, so that an NPU's API needs ten lines.
+`Codec.load(runner=...)` takes a factory, so that an application can run subgraphs with the API of its NPU.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from elic_runtime.manifest import SubgraphInfo
 
 Arrays = dict[str, NDArray[Any]]
+"""Arrays by the names of tensors."""
 
 Runner = Callable[[Arrays], Arrays]
-"""Inputs by name -> outputs by name, of the dtypes and shapes that the manifest states."""
+"""Inputs -> outputs, with the names, data types and shapes that the manifest states."""
 
 RunnerFactory = Callable[[str, Path, SubgraphInfo], Runner]
-"""(subgraph's name, its checked .onnx file, its manifest entry) -> its runner."""
+"""(name of a subgraph, its checked ONNX file, its entry in the manifest) -> its runner."""
 
 
 def describe_backend(factory: RunnerFactory) -> str:
-    """A factory's name for messages: its `__str__`, a function's own name."""
+    """Return a factory's name for messages: the name of a function, or else `str(factory)`."""
     return f"the runner {factory.__qualname__}" if hasattr(factory, "__qualname__") else str(factory)

@@ -147,11 +147,11 @@ def a_float_activation(model):
             an_uneven_factor,
             r"context\.3\.spatial\.0: not exact: an input of channel 0 that is not clipped can have more than 24 bits",
         ),
-        (an_uneven_step, r"context\.3\.aggregation\.5: not exact: a step is no power of two"),
+        (an_uneven_step, r"context\.3\.aggregation\.5: not exact: a step is not a power of two"),
         (finer_means, r"context\.0\.spatial\.0: not exact: an input of channel \d+ that is not clipped can have more"),
         (a_smaller_factor, r"h_s\.0: not exact: an input of channel 3 that is not clipped can have more than 24 bits"),
         (a_negative_factor, r"h_s\.0: not exact: a factor is not positive"),
-        (uneven_limits, r"context\.1\.aggregation\.2: not exact: the limits of its inputs are no integers"),
+        (uneven_limits, r"context\.1\.aggregation\.2: not exact: the limits of its inputs are not integers"),
         (no_rounding, r"context\.0\.aggregation\.3: not exact: its inputs have no bound"),
         (a_float_activation, r"context\.0\.aggregation\.1: not exact: ReLU has no exact form"),
     ],
@@ -253,7 +253,7 @@ def test_damaged_calibrations_are_refused(tmp_path):
         path.unlink,
     ):
         write()
-        with pytest.raises(ExportError, match="no calibration") as error:
+        with pytest.raises(ExportError, match="not a calibration") as error:
             read_calibration(path)
         assert "\n" not in str(error.value)
 
@@ -265,7 +265,7 @@ def test_a_calibration_that_unpacks_to_more_than_any_model_has_is_refused(tmp_pa
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()
     try:
-        with pytest.raises(ExportError, match=r"no calibration: .*larger"):
+        with pytest.raises(ExportError, match=r"not a calibration: .*larger"):
             read_calibration(path)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

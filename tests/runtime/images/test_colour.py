@@ -81,14 +81,14 @@ def test_grey_pictures(pixels):
     assert np.abs(found.pixels.astype(int) - expected[:, :, None]).max() <= 2
     found = decode_photograph(saved(grey, icc_profile=PROFILES["Display P3"][0]), "a")
     assert np.abs(found.pixels.astype(int) - grey[:, :, None]).max() <= 2
-    with pytest.raises(ImageError, match="one of grey pictures"):
+    with pytest.raises(ImageError, match="is for grey images"):
         decode_photograph(saved(pixels, icc_profile=profile("gamma 1.8", 1.8)), "a")
 
 
 def test_profiles_of_other_spaces_and_damaged_ones_are_refused(pixels):
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     for icc, message in (
-        (lab, "one of Lab pictures"),
+        (lab, "is for Lab images"),
         (b"no profile at all", "profile is damaged"),
         (PROFILES["Display P3"][0][:300], "profile is damaged"),
     ):

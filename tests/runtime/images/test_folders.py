@@ -25,11 +25,11 @@ def test_folders_list_their_files_in_order_whatever_the_case(folder):
 def test_what_is_left_out_is_said_in_one_line(folder):
     said = []
     image_files(folder, said.append)
-    assert said == [f"{folder}: left out, as no images: C2.ELIC, c.elic, f.gif, g.eps and 2 more"]
+    assert said == [f"{folder}: left out, since they are not images: C2.ELIC, c.elic, f.gif, g.eps and 2 more"]
     for name in ("C2.ELIC", "c.elic", "f.gif", "g.eps", "notes.txt"):
         (folder / name).unlink()
     image_files(folder, said.append)
-    assert said[1:] == [f"{folder}: left out, as no images: more/"]
+    assert said[1:] == [f"{folder}: left out, since they are not images: more/"]
     (folder / "more").rmdir()
     image_files(folder, said.append)
     assert len(said) == 2

@@ -1,7 +1,7 @@
 """The rewrites by name.
 
-To add one, add its file to this package and its line to `REWRITES`; docs/architecture.md has the steps. Folding the masks
-of checkerboard convolutions into their weights is not among them, since it is always done; see `graphs/packed.py`.
+To add one, add its file to this package and its line to `REWRITES`; see docs/architecture.md. Folding the masks of
+checkerboard convolutions into their weights is not among them, since it is always done; see `graphs/packed.py`.
 """
 
 from collections.abc import Iterable
