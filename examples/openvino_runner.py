@@ -16,7 +16,7 @@ from elic_runtime.runners import Arrays, Runner
 CORE = openvino.Core()
 
 
-def on_openvino(name: str, graph: Path, info: SubgraphInfo) -> Runner:
+def on_openvino(_name: str, graph: Path, info: SubgraphInfo) -> Runner:
     """Load one subgraph. Without the hint, processors with bf16 compute in bf16, and no exact bundle survives that."""
     compiled = CORE.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

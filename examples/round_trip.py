@@ -16,8 +16,9 @@ def main(bundle: str, photograph: str, folder: str) -> None:
     codec = Codec.load(bundle)  # once; it serves any number of images, also from several threads
     coded = compress_file(codec, photograph, Path(folder) / "photo.elic")
     decompress_file(codec, Path(folder) / "photo.elic", Path(folder) / "photo.png")
-    difference = psnr(read_image(photograph), read_image(Path(folder) / "photo.png"))
-    print(f"{coded.width}x{coded.height} (width x height), {coded.size} bytes, {coded.bpp:.3f} bpp, {difference:.2f} dB")
+    decibels = psnr(read_image(photograph), read_image(Path(folder) / "photo.png"))
+    size = f"{coded.width}x{coded.height} (width x height)"
+    print(f"{size}, {coded.size} bytes, {coded.bpp:.3f} bpp, {decibels:.2f} dB")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 import elic_export
 import elic_runtime
 import pytest
+from elic_export.config import DEPLOY_CONFIGS
 from elic_export.exact.calibration import write_calibration
 from elic_runtime.images import write_image
 
@@ -32,11 +33,13 @@ def names(bundle_path, checkpoint, calibration, config, cat, tmp_path):
     """What examples find besides the public names: a bundle, what it was made from, a photograph, an `.elic` file."""
     write_image(tmp_path / "cat.png", cat[:128, :192])
     write_calibration(tmp_path / "calibration.npz", calibration)
+    shutil.copy(DEPLOY_CONFIGS / "thresholds.yaml", tmp_path)
     (tmp_path / "static.yaml").write_text("form: static\nshape: {height: 128, width: 192}\n")
     codec = elic_runtime.Codec.load(bundle_path)
     elic_runtime.compress_file(codec, tmp_path / "cat.png", tmp_path / "cat.elic")
     return {
         "bundle": shutil.copytree(bundle_path, tmp_path / "static-128x192"),
+        "calibration": tmp_path / "calibration.npz",
         "checkpoint": checkpoint.path,
         "codec": codec,
         "config": config,

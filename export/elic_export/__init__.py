@@ -13,7 +13,7 @@ from elic_export.errors import ConfigError, ExportError, InexactError, OperatorE
 
 if TYPE_CHECKING:
     from elic_export.api import Progress, export, measure_parity
-    from elic_export.config import ExportConfig, Thresholds, read_config
+    from elic_export.config import ExportConfig, Thresholds, read_config, read_thresholds
 
 __all__ = [
     "ConfigError",
@@ -27,6 +27,7 @@ __all__ = [
     "export",
     "measure_parity",
     "read_config",
+    "read_thresholds",
 ]
 
 _LAZY = {
@@ -36,6 +37,7 @@ _LAZY = {
     "export": "api",
     "measure_parity": "api",
     "read_config": "config",
+    "read_thresholds": "config",
 }
 """The modules of the names that need packages which the extra `export` installs."""
 

@@ -30,7 +30,19 @@ logger = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
-    """Shows the progress of a long call by wrapping the items that the call iterates over."""
+    """Shows the progress of a long call by wrapping the items that the call iterates over.
+
+    Examples
+    --------
+    >>> def progress(items, what):
+    ...     for i, item in enumerate(items):
+    ...         print(f"{what}: {i} of {len(items)}")
+    ...         yield item
+    >>> for item in progress(["a photograph"], "parity"):  # as `measure_parity(..., progress=progress)` does
+    ...     pass
+    parity: 0 of 1
+
+    """
 
     def __call__(self, items: Sequence[T], what: str, /) -> Iterable[T]:
         """Wrap items.
@@ -123,7 +135,7 @@ def export(
 
     Examples
     --------
-    >>> bundle = elic_export.export(config, checkpoint, folder / "bundle", calibration=photographs)
+    >>> bundle = elic_export.export(config, checkpoint, folder / "bundle", calibration=calibration)
     >>> sorted(bundle.manifest.subgraphs)[:3]
     ['context_0_anchor', 'context_0_nonanchor', 'context_1_anchor']
 

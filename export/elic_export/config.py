@@ -1,5 +1,6 @@
 """Export configs and parity thresholds: YAML files of `deploy_configs/`, read into checked data classes."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -82,6 +83,13 @@ class ExportConfig(_Section):
         New names of inputs and outputs, by their own names.
     allowed_operators : frozenset of str, optional
         The operators that the target's compiler supports. The default is to allow all that an export can contain.
+
+    Examples
+    --------
+    >>> shape = {"height": 512, "width": 768}
+    >>> config = ExportConfig(form="static", shape=shape, rewrites=("merge_g_a_h_a",))
+    >>> config.arithmetic, config.opset
+    ('exact', 17)
 
     """
 
@@ -225,6 +233,12 @@ class Thresholds(_Section):
     half_rate_cost, half_psnr_lost_db : float
         How much larger a file is, as a share, and how much worse its picture is, if activations are rounded to fp16.
 
+    Examples
+    --------
+    >>> thresholds = read_thresholds("thresholds.yaml", "fp32", "exact")
+    >>> thresholds.x_hat_steps
+    1.0
+
     """
 
     relative_error: Annotated[GraphLimits, BeforeValidator(_of_either)]
@@ -267,12 +281,12 @@ def default_config(name: str) -> Path:
     return path
 
 
-def read_config(path: Path, form: Form | None = None) -> ExportConfig:
+def read_config(path: str | os.PathLike[str], form: Form | None = None) -> ExportConfig:
     """Read and check an export config.
 
     Parameters
     ----------
-    path : Path
+    path : str or PathLike
         The YAML file.
     form : {"static", "dynamic", "no-entropy"}, optional
         The form that it must have. The default is to accept any.
@@ -282,7 +296,13 @@ def read_config(path: Path, form: Form | None = None) -> ExportConfig:
     ConfigError
         If the file cannot be read or is not valid. The message names the line and the key.
 
+    Examples
+    --------
+    >>> read_config(folder / "static.yaml").form
+    'static'
+
     """
+    path = Path(path)
     text = _read(path)
     config = _validate(ExportConfig, path, text, yaml.compose(text))
     if form is not None and config.form != form:
@@ -340,12 +360,12 @@ def bundle_name(config: Path, written: Extent, chosen: Extent, checkpoint: Path 
     return name if key is None else f"{name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}"
 
 
-def read_thresholds(path: Path, precision: str, arithmetic: str) -> Thresholds:
+def read_thresholds(path: str | os.PathLike[str], precision: str, arithmetic: str) -> Thresholds:
     """Read the thresholds of one precision and one arithmetic.
 
     Parameters
     ----------
-    path : Path
+    path : str or PathLike
         The YAML file.
     precision : str
         Precision of the bundle: `fp32`, `mixed` or `fp16`.
@@ -357,7 +377,13 @@ def read_thresholds(path: Path, precision: str, arithmetic: str) -> Thresholds:
     ConfigError
         If the file cannot be read, is not valid, or has no such thresholds.
 
+    Examples
+    --------
+    >>> read_thresholds("thresholds.yaml", "fp32", "exact").psnr_difference_db
+    0.02
+
     """
+    path = Path(path)
     text = _read(path)
     node = yaml.compose(text)
     for name in (precision, arithmetic):

@@ -2,7 +2,17 @@
 
 
 class ExportError(Exception):
-    """Base class of the errors that an export raises on bad input."""
+    """Base class of the errors that an export raises on bad input.
+
+    Examples
+    --------
+    >>> try:
+    ...     elic_export.export(config, folder / "missing.pth", folder / "bundle")
+    ... except ExportError as error:
+    ...     print(error)
+    /.../missing.pth: no such checkpoint
+
+    """
 
 
 class ConfigError(ExportError):

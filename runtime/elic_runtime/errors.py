@@ -2,7 +2,17 @@
 
 
 class ElicError(Exception):
-    """Base class of all exceptions that the runtime raises for bad input."""
+    """Base class of all exceptions that the runtime raises for bad input.
+
+    Examples
+    --------
+    >>> try:
+    ...     codec.decompress(b"no file of this codec")
+    ... except ElicError as error:
+    ...     print(type(error).__name__)
+    FormatError
+
+    """
 
 
 class BundleError(ElicError):

@@ -32,6 +32,12 @@ class CodedFile:
     converted_from : str, optional
         The colour profile that the photograph was converted from, if it was not sRGB.
 
+    Examples
+    --------
+    >>> coded = compress_file(codec, photograph, folder / "coded.elic")
+    >>> coded.bpp == 8 * coded.size / (coded.width * coded.height)
+    True
+
     """
 
     width: int
@@ -64,6 +70,12 @@ class ContainerInfo:
         Size of the streams of z in bytes.
     slice_bytes : tuple of int
         Size of each slice's streams in bytes.
+
+    Examples
+    --------
+    >>> info = read_info((folder / "cat.elic").read_bytes())
+    >>> info.header_bytes + info.z_bytes + sum(info.slice_bytes) == info.size
+    True
 
     """
 
@@ -147,6 +159,7 @@ def decompress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile
     Examples
     --------
     >>> coded = decompress_file(codec, folder / "cat.elic", folder / "cat.png")
+    >>> from elic_runtime.images import read_image
     >>> read_image(folder / "cat.png").shape == (coded.height, coded.width, 3)
     True
 

@@ -181,7 +181,7 @@ def check_size(path: Path) -> None:
     """Raise BundleError if the arrays of an `.npz` file take more than `MAX_BYTES`."""
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-            raise BundleError(f"{path}: larger than a bundle's arrays are")
+            raise BundleError(f"{path}: larger than the arrays of any bundle")
 
 
 def read_tables(path: Path) -> EntropyTables:

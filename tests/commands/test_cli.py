@@ -213,7 +213,7 @@ def test_bad_input_to_elic_export(checkpoint, photo, bundle_path, tmp_path):
     calibration = bundle_path / "calibration.npz"
     assert refused(elic_export(*export, "--config", floats, "--calibration", calibration), "is not calibrated")
     assert refused(
-        elic_export(*export, "--calibration", bundle_path / "conformance.npz"), "is no row of finite float64 numbers"
+        elic_export(*export, "--calibration", bundle_path / "conformance.npz"), "is not a row of finite float64 numbers"
     )
     assert refused(elic_export(*export, "--calibration", tmp_path / "no.npz"), "no.npz: no such file or folder")
     assert refused(elic_export(*export, "--calibration", tmp_path / "photos"), "photos: no such file")

@@ -10,7 +10,7 @@ from elic_runtime.container import parse
 
 
 def decoded_symbols(bundle: Path, data: bytes, **options) -> tuple[np.ndarray, np.ndarray]:
-    """The picture of a file, uint8 [H, W, 3], and all symbols that its streams hold, int32 [n] in the order of the streams."""
+    """The picture of a file, uint8 [H, W, 3], and all symbols that its streams hold, int32 [n], stream after stream."""
     kind = type(make_coder(parse(data).coder))
     seen, decode = [], kind.decode
 

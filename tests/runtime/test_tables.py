@@ -116,5 +116,5 @@ def test_arrays_that_cannot_code_are_refused(tables, tmp_path, change):
 def test_a_zip_that_declares_more_than_tables_hold_is_refused(tmp_path):
     path = tmp_path / "tables.npz"
     np.savez_compressed(path, y_cdfs=np.zeros(20_000_000, np.int32))
-    with pytest.raises(BundleError, match="larger than a bundle's arrays are"):
+    with pytest.raises(BundleError, match="larger than the arrays of any bundle"):
         read_tables(path)

@@ -140,7 +140,7 @@ def _read(path: Path, variant: str | None, key: str | None) -> tuple[dict[str, T
     if found.spec is not None and found.whole:
         return tensors, found.spec, found.layout
     if named in VARIANTS and (other := best_match(tensors)).whole:
-        raise CheckpointError(f"{path}: a {other.variant} ELIC, where {named} is named: {found.differences()}")
+        raise CheckpointError(f"{path}: a {other.variant} ELIC, not the named {named}: {found.differences()}")
     if named not in VARIANTS and not found.resembles:
         raise CheckpointError(
             f"{path}: not an ELIC checkpoint of a known layout; nearest is {found.variant}, with {found.differences()}"
