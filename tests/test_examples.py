@@ -50,6 +50,7 @@ def test_camera_and_viewer(bundle_path, codec, photograph, tmp_path):
     assert not list((tmp_path / "decoder").glob("*a.onnx"))
 
 
+@pytest.mark.slow
 def test_export_checkpoint(checkpoint, photograph, tmp_path):
     """From the checkout, without the command."""
     done = run("export_checkpoint", checkpoint.path, photograph.parent, tmp_path / "bundle")

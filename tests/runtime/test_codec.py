@@ -39,7 +39,7 @@ def coded(codec, cat):
     return codec.compress(cat[:130, :200])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(height=1, width=1)
 @example(height=128, width=192)
 @example(height=129, width=193)

@@ -77,6 +77,7 @@ def test_a_bundle_is_the_model_and_codes(seeded_checkpoint, picture, tmp_path, a
     assert codec.decompress(data).shape == picture.shape
 
 
+@pytest.mark.slow
 def test_ranges_and_end_to_end(seeded_checkpoint, picture, tmp_path):
     model = seeded_checkpoint.model
     deployment = deploy_float(seeded_checkpoint)
