@@ -17,7 +17,7 @@ CALIBRATION ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs clean
+.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs wheels clean
 
 help:
 	@echo "make demo               set up, export, round-trip a photograph, print the proof"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint, test         what to run before a commit"
 	@echo "make test-all           every test, as CI runs them"
 	@echo "make docs               these pages and the Python API as a site, to build/docs"
+	@echo "make wheels             wheels of Linux, macOS and Windows, x86-64 and ARM, to dist/"
 	@echo "make clean              remove build/"
 	@echo "CONFIG=... and OUT=... export something else: see deploy_configs/"
 	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
@@ -94,6 +95,10 @@ test-all: $(READY)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/docs
+
+wheels: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[wheels]'
+	$(BIN)/python scripts/build_wheels.py dist
 
 clean:
 	rm -rf build

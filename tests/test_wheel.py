@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
@@ -81,6 +82,16 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def pure_wheel(tmp_path_factory):
+    """The wheel for platforms that have no other."""
+    folder = tmp_path_factory.mktemp("pure")
+    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+    run(*command, env=ENVIRONMENT | {"ELIC_RANS_CC": ""})
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
 def edge(wheel, tmp_path_factory):
     """The library with its command line."""
     return install(tmp_path_factory.mktemp("edge"), f"{wheel}[cli]", constraints=pinned_versions())
@@ -105,6 +116,12 @@ def engines(wheel, tmp_path_factory):
     """The library with the engines that run here."""
     constraints = pinned_versions()
     return install(tmp_path_factory.mktemp("engines"), f"{wheel}[openvino,iree]", constraints=constraints)
+
+
+@pytest.fixture
+def no_compiler(edge):
+    """An environment whose PATH has the installed commands alone."""
+    return {"env": ENVIRONMENT | {"PATH": str(edge)}}
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +150,9 @@ def test_a_bundle_runs_without_pytorch(edge, codec, bundle_path, cat, photograph
     missing = "import importlib.util as u; print([m for m in ('torch', 'onnx', 'compressai') if u.find_spec(m)])"
     assert run(edge / "python", "-c", missing).strip() == "[]"
     a, b, bundle = tmp_path / "a.elic", tmp_path / "b.elic", ("--bundle", bundle_path)
-    for coder in ("constriction", "compressai"):
-        run(edge / "elic", "compress", photograph, a, *bundle, "--coder", coder)
-        run(edge / "elic", "decompress", a, tmp_path / "a.png", *bundle)
-        assert (read_image(tmp_path / "a.png") == codec.decompress(a.read_bytes())).all()
+    run(edge / "elic", "compress", photograph, a, *bundle)
+    run(edge / "elic", "decompress", a, tmp_path / "a.png", *bundle)
+    assert (read_image(tmp_path / "a.png") == codec.decompress(a.read_bytes())).all()
     write_bytes(b, codec.compress(cat[:140, :200]))
     run(edge / "elic", "decompress", b, tmp_path / "b.png", *bundle)
     assert np.array_equal(read_image(tmp_path / "b.png"), read_image(tmp_path / "a.png"))
@@ -169,6 +185,27 @@ def test_a_plain_install_says_what_its_command_lacks(plain, tmp_path):
     assert done.returncode == 2
     assert "elic-deploy[cli]" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_installed_wheel_codes_in_c_without_a_compiler(wheel, edge, no_compiler):
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert wheel.name.endswith(f"-py3-none-{platform}.whl")
+    assert "entropy coder in C" in run(edge / "elic", "--version", **no_compiler)
+
+
+def test_the_wheel_of_pure_python_writes_the_same_file_and_says_that_it_is_slow(
+    pure_wheel, edge, bundle_path, photograph, tmp_path
+):
+    assert pure_wheel.name.endswith("-py3-none-any.whl")
+    unpacked = tmp_path / "unpacked"
+    run(edge / "python", "-m", "zipfile", "--extract", pure_wheel, unpacked)
+    options = {"env": ENVIRONMENT | {"PYTHONPATH": str(unpacked)}}
+    arguments = ("-m", "elic_runtime", "compress", photograph)
+    run(edge / "python", *arguments, tmp_path / "c.elic", "--bundle", bundle_path)
+    done = attempt(edge / "python", *arguments, tmp_path / "python.elic", "--bundle", bundle_path, **options)
+    assert done.returncode == 0
+    assert done.stderr.count("entropy coding runs in Python") == 1
+    assert (tmp_path / "python.elic").read_bytes() == (tmp_path / "c.elic").read_bytes()
 
 
 def test_what_an_install_without_the_exporter_lacks_is_said(edge, tmp_path):

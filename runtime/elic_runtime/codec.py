@@ -69,9 +69,7 @@ class Codec:
 
     """
 
-    def __init__(
-        self, bundle: Bundle, factory: RunnerFactory, *, coder: str, encode: bool, decode: bool, max_pixels: int
-    ) -> None:
+    def __init__(self, bundle: Bundle, factory: RunnerFactory, *, encode: bool, decode: bool, max_pixels: int) -> None:
         """Initialize a codec; call `Codec.load` instead."""
 
         def load(name: str) -> Runner:
@@ -82,8 +80,7 @@ class Codec:
         self._manifest = bundle.manifest
         self._fingerprint = bytes.fromhex(bundle.manifest.fingerprint)[:FINGERPRINT_BYTES]
         self._tables = bundle.tables()
-        self._coders: dict[str, Coder] = {}
-        self._coder = self._get_coder(coder)
+        self._coder = make_coder()
         deciding = load_deciding(bundle, factory)
         require_exact(bundle, factory, deciding, self._tables.medians)
         self._h_s = deciding[H_S]
@@ -99,7 +96,6 @@ class Codec:
         runner: RunnerFactory | None = None,
         providers: Providers = ("CPUExecutionProvider",),
         threads: int = 0,
-        coder: str = "constriction",
         encode: bool = True,
         decode: bool = True,
         max_pixels: int = MAX_PIXELS,
@@ -120,8 +116,6 @@ class Codec:
             ONNX Runtime's execution providers, in order of preference.
         threads : int
             Threads per operator; 0 stands for one per core.
-        coder : str
-            The entropy coder of the files that `compress` writes. `decompress` uses the coder that a file names.
         encode, decode : bool
             Whether to load the encoder, and whether to load the decoder.
         max_pixels : int
@@ -133,8 +127,6 @@ class Codec:
             If the bundle is missing, incomplete or was changed, or a provider does not exist.
         ConformanceError
             If the backend does not compute the bundle's integers.
-        CoderError
-            If there is no such coder.
         ElicError
             If an option has no valid value.
 
@@ -144,11 +136,12 @@ class Codec:
         if max_pixels < 1:
             raise ElicError(f"max_pixels={max_pixels}: it must be at least 1")
         factory, bundle = runner or onnxruntime_factory(providers, threads), Bundle(path)
-        codec = cls(bundle, factory, coder=coder, encode=encode, decode=decode, max_pixels=max_pixels)
+        codec = cls(bundle, factory, encode=encode, decode=decode, max_pixels=max_pixels)
         manifest = bundle.manifest
         logger.info(
-            "loaded %s: %s %s, %s arithmetic, run by %s",
+            "loaded %s: %s %s, %s arithmetic, run by %s, entropy coder in %s",
             *(bundle.folder, manifest.form, manifest.encoder, manifest.arithmetic, describe_backend(factory)),
+            codec._coder.name,
         )
         return codec
 
@@ -265,14 +258,13 @@ class Codec:
             raise ElicError("this codec was loaded with decode=False")
         waiting: deque[PartialImage] = deque()
 
-        def tiles() -> Iterator[_CodedBy]:
+        def tiles() -> Iterator[_PlacedTile]:
             for data in files:
                 container = parse(_bytes(data), self.max_pixels, self._check_ours)
-                coder = self._get_coder(container.coder)
                 waiting.append(PartialImage(container.grid))
-                yield from (_CodedBy(coder, tile, container.grid) for tile in container.tiles)
+                yield from (_PlacedTile(tile, container.grid) for tile in container.tiles)
 
-        for group in groups(tiles(), self._manifest.batch.max, _CodedBy.shape):
+        for group in groups(tiles(), self._manifest.batch.max, _PlacedTile.shape):
             x_hat = self._decode_pixels(group, self._synthesise)
             for tile in map(to_image, x_hat[: len(group)]):
                 next(picture for picture in waiting if picture.left).paste(tile)
@@ -281,9 +273,9 @@ class Codec:
 
     def _serialize(self, grid: TileGrid, tiles: list[CodedTile]) -> bytes:
         manifest = self._manifest
-        return serialize(Container(self._coder.name, manifest.arithmetic, self._fingerprint, grid, tuple(tiles)))
+        return serialize(Container(manifest.arithmetic, self._fingerprint, grid, tuple(tiles)))
 
-    def _decode_pixels(self, group: Sequence["_CodedBy"], synthesise: Callable[[Floats], Floats]) -> Floats:
+    def _decode_pixels(self, group: Sequence["_PlacedTile"], synthesise: Callable[[Floats], Floats]) -> Floats:
         """Decode a group of tiles to x_hat [B, 3, H, W]."""
         largest = 0
 
@@ -300,11 +292,6 @@ class Codec:
 
     def _fill(self, values: NDArray[Any]) -> NDArray[Any]:
         return fill(values, self._manifest.batch.min)
-
-    def _get_coder(self, name: str) -> Coder:
-        if name not in self._coders:
-            self._coders[name] = make_coder(name)  # if two threads make one each, either can be used
-        return self._coders[name]
 
     def _check_ours(self, container: Container, n_slices: int) -> None:
         arithmetic = self._manifest.arithmetic
@@ -351,7 +338,7 @@ class Codec:
         streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
         return Section(streams, tuple(symbols_checksum(symbols) for symbols, _ in passes))
 
-    def _decode_tiles(self, group: Sequence["_CodedBy"], observe: Callable[[Symbols], None]) -> Floats:
+    def _decode_tiles(self, group: Sequence["_PlacedTile"], observe: Callable[[Symbols], None]) -> Floats:
         """Decode a group of tiles to y_hat [B, M, H/16, W/16]; `observe` gets all symbols before a subgraph does."""
         height, width = group[0].shape()
         z_indexes = _z_indexes((self._manifest.model.N, height // DOWNSAMPLING, width // DOWNSAMPLING))
@@ -359,7 +346,10 @@ class Codec:
         def decode(section: Callable[[CodedTile], Section], half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
             """Decode one pass of every tile, and check it against its checksum; `indexes` is [B, ...]."""
             symbols = np.stack(
-                [_decode_stream(t.coder, section(t.tile), half, i, tables) for t, i in zip(group, indexes, strict=True)]
+                [
+                    _decode_stream(self._coder, section(t.tile), half, i, tables)
+                    for t, i in zip(group, indexes, strict=True)
+                ]
             )
             observe(symbols)
             return self._fill(symbols)
@@ -393,10 +383,9 @@ class Codec:
 
 
 @dataclass(frozen=True)
-class _CodedBy:
-    """A coded tile, the coder of its streams, and the grid that the tile belongs to."""
+class _PlacedTile:
+    """A coded tile, and the grid that it belongs to."""
 
-    coder: Coder
     tile: CodedTile
     grid: TileGrid
 

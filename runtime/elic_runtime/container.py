@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elic_runtime.coder import CODER_NAMES, CODERS
 from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
 from elic_runtime.model_info import MAX_SLICES
 from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
@@ -27,6 +26,9 @@ FINGERPRINT_BYTES = 8
 
 ARITHMETIC = {"float": 0, "exact": 1}
 """The numbers that stand for the arithmetic of the context model."""
+
+CODER = 0
+"""The number that stands for the entropy coder, CompressAI's rANS. There is no other."""
 
 _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
 
@@ -73,8 +75,6 @@ class Container:
 
     Parameters
     ----------
-    coder : str
-        Name of the entropy coder.
     arithmetic : {"float", "exact"}
         Arithmetic of the context model.
     fingerprint : bytes
@@ -86,7 +86,6 @@ class Container:
 
     """
 
-    coder: str
     arithmetic: str
     fingerprint: bytes
     grid: TileGrid
@@ -99,7 +98,7 @@ def serialize(container: Container) -> bytes:
     header = _HEADER.pack(
         MAGIC,
         VERSION,
-        CODERS[container.coder][0],
+        CODER,
         ARITHMETIC[container.arithmetic],
         len(container.tiles[0].slices),
         container.fingerprint,
@@ -150,7 +149,7 @@ def parse(
     tiles = tuple(_parse_tile(reader, n_slices) for _ in range(header.grid.tiles))
     if reader.left:
         raise FormatError(f"{reader.left} bytes follow the last stream")
-    return Container(header.coder, header.arithmetic, header.fingerprint, header.grid, tiles)
+    return Container(header.arithmetic, header.fingerprint, header.grid, tiles)
 
 
 def symbols_checksum(symbols: NDArray[np.int32]) -> int:
@@ -230,14 +229,14 @@ def _parse_header(reader: _Reader, max_pixels: int) -> tuple[Container, int]:
     _, version, coder, arithmetic, n_slices, fingerprint, width, height, tile_width, tile_height = _HEADER.unpack(data)
     if version != VERSION:
         raise FormatError(f"format version {version}: this program reads version {VERSION}")
-    if coder not in CODER_NAMES or arithmetic not in _ARITHMETIC_NAMES or not 0 < n_slices <= MAX_SLICES:
+    if coder != CODER or arithmetic not in _ARITHMETIC_NAMES or not 0 < n_slices <= MAX_SLICES:
         raise FormatError("the header names a coder, an arithmetic or a number of slices that do not exist")
     if 0 in (width, height, tile_width, tile_height) or width * height > max_pixels:
         raise FormatError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
     grid = TileGrid(height, width, tile_height * DOWNSAMPLING, tile_width * DOWNSAMPLING)
     if grid.tile_height * grid.tile_width > MAX_PIXELS:
         raise FormatError(f"tiles of {grid.tile_width}x{grid.tile_height} are outside the limit of {MAX_PIXELS} pixels")
-    return Container(CODER_NAMES[coder], _ARITHMETIC_NAMES[arithmetic], fingerprint, grid, ()), n_slices
+    return Container(_ARITHMETIC_NAMES[arithmetic], fingerprint, grid, ()), n_slices
 
 
 @dataclass(frozen=True)

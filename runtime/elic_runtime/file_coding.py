@@ -62,8 +62,8 @@ class ContainerInfo:
         Size of the image and of its tiles, in pixels.
     size : int
         Size of the file in bytes.
-    coder, arithmetic : str
-        The entropy coder, and the arithmetic of the context model.
+    arithmetic : {"float", "exact"}
+        The arithmetic of the context model.
     fingerprint : str
         The first bytes of the fingerprint of the bundle that wrote the file, in hex.
     z_bytes : int
@@ -81,7 +81,6 @@ class ContainerInfo:
 
     grid: TileGrid
     size: int
-    coder: str
     arithmetic: str
     fingerprint: str
     z_bytes: int
@@ -195,7 +194,6 @@ def read_info(data: bytes) -> ContainerInfo:
     return ContainerInfo(
         grid=container.grid,
         size=len(data),
-        coder=container.coder,
         arithmetic=container.arithmetic,
         fingerprint=container.fingerprint.hex(),
         z_bytes=sum(tile.z.size for tile in container.tiles),

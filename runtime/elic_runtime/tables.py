@@ -89,7 +89,7 @@ class CdfTables:
         excess = values[escaped]
         folded = np.where(excess < 0, -2 * excess - 1, 2 * (excess - escapes[escaped]))
         if folded.size and folded.max() >= 1 << NIBBLE_BITS * MAX_NIBBLES:
-            raise CoderError(f"a symbol is too far out of range to be coded: {int(folded.max())}")
+            raise CoderError("a symbol is too far out of range to be coded")
         return np.where(escaped, escapes, values), escaped, folded
 
     @cached_property
@@ -142,9 +142,9 @@ class EntropyTables:
     scale_thresholds: NDArray[np.float32]
     medians: NDArray[np.float32]
 
-    def scale_indexes(self, scales: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the row of y that codes each symbol: uint8, with the shape of `scales`."""
-        return np.searchsorted(self.scale_thresholds, scales).astype(np.uint8)
+    def scale_indexes(self, scales: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Return the row of y that codes each symbol: uint16, with the shape of `scales`."""
+        return np.searchsorted(self.scale_thresholds, scales).astype(np.uint16)
 
     def check(self) -> None:
         """Raise BundleError unless all tables are valid and fit together."""

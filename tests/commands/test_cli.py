@@ -148,7 +148,7 @@ def test_wrong_usage_is_one_line(bundle_path):
 
 def test_info_of_a_file_and_a_bundle(coded, bundle_path):
     facts = json.loads(elic("info", coded, "--json").stdout)
-    assert (facts["width"], facts["height"], facts["coder"]) == (200, 130, "constriction")
+    assert (facts["width"], facts["height"]) == (200, 130)
     assert sum(section["bytes"] for section in facts["sections"]) == coded.stat().st_size
     facts = json.loads(elic("info", bundle_path, "--json").stdout)
     assert len(facts["subgraphs"]) == 15
@@ -167,7 +167,6 @@ def test_bad_input_to_elic(photo, coded, bundle_path, tmp_path):
     assert refused(elic("compress", tmp_path / "no.png", out, "--bundle", bundle_path), "no.png: no such file")
     assert refused(elic("compress", coded, out, "--bundle", bundle_path), "no image")
     assert refused(elic("compress", photo, out, "--bundle", tmp_path), "no bundle here")
-    assert refused(elic("compress", photo, out, "--bundle", bundle_path, "--coder", "zip"), "unknown coder")
     assert refused(elic("compress", photo, photo, "--bundle", bundle_path), "end in .elic")
     assert refused(elic("compress", photo, tmp_path / "folder", "--bundle", bundle_path), "an existing folder")
     assert refused(elic("decompress", photo, tmp_path / "out.png", "--bundle", bundle_path), "not an .elic file")
@@ -248,7 +247,7 @@ def test_help_says_what_each_command_is_for():
     assert "deploy_configs/static-512x512.yaml" in " ".join(elic_export("static", "--help").stdout.split())
     for run, words in [
         (elic("--help"), ["compress", "decompress", "info", "eval", "conformance"]),
-        (elic("compress", "--help"), ["--bundle", "--coder", "--json"]),
+        (elic("compress", "--help"), ["--bundle", "--threads", "--json"]),
         (elic_export("--help"), ["static", "dynamic", "no-entropy", "convert", "parity", "bench"]),
         (elic_export("static", "--help"), ["--config", "--checkpoint", "--out", "--shape", "--calibration"]),
     ]:

@@ -6,12 +6,11 @@ from unittest.mock import patch
 import numpy as np
 from elic_runtime import Codec
 from elic_runtime.coder import make_coder
-from elic_runtime.container import parse
 
 
 def decoded_symbols(bundle: Path, data: bytes, **options) -> tuple[np.ndarray, np.ndarray]:
     """The picture of a file, uint8 [H, W, 3], and all symbols that its streams hold, int32 [n], stream after stream."""
-    kind = type(make_coder(parse(data).coder))
+    kind = type(make_coder())
     seen, decode = [], kind.decode
 
     def record(self, *arguments):

@@ -23,8 +23,7 @@ def containers(draw):
         return Section(tuple(draw(streams) for _ in range(n)), tuple(draw(crcs) for _ in range(n)))
 
     tiles = tuple(CodedTile(section(1), tuple(section(2) for _ in range(n_slices))) for _ in range(grid.tiles))
-    coder = draw(st.sampled_from(["constriction", "compressai"]))
-    return Container(coder, "float", draw(st.binary(min_size=8, max_size=8)), grid, tiles)
+    return Container("float", draw(st.binary(min_size=8, max_size=8)), grid, tiles)
 
 
 def small():
@@ -35,7 +34,7 @@ def small():
         )
         for t in range(grid.tiles)
     )
-    return Container("constriction", "float", b"finger!!", grid, tiles)
+    return Container("float", b"finger!!", grid, tiles)
 
 
 @given(containers())

@@ -153,8 +153,7 @@ class _Parity:
         cuts = [info.cut_after for info in bundle.manifest.subgraphs.values() if info.cut_after]
         self.cut_after = cuts[0] if cuts else None
         self.tables = bundle.tables()
-        self.compressai = make_coder("compressai")
-        self.constriction = make_coder("constriction")
+        self.coder = make_coder()
         self.errors: Errors = {}
         self.passes: dict[tuple[int, int], PassResult] = {}
         self.backends = backends(bundle, deployment) if self.manifest.arithmetic == "exact" else {}
@@ -231,7 +230,7 @@ class _Parity:
         ]
         for symbols, indexes, tables, stream in coded:
             self.streams_compared += 1
-            found = self.compressai.encode(symbols.ravel(), indexes.ravel(), tables)
+            found = self.coder.encode(symbols.ravel(), indexes.ravel(), tables)
             self.streams_differing += found != stream
 
     def _end_to_end(
@@ -274,9 +273,9 @@ class _Parity:
 
     def _float_stream_bytes(self, walk: WalkReference) -> int:
         """Return the bytes that the checkpoint's own means and scales take with the bundle's tables and thresholds."""
-        z = self.constriction.encode(walk.z_symbols.ravel(), _channels(walk.z_symbols), self.tables.z)
+        z = self.coder.encode(walk.z_symbols.ravel(), _channels(walk.z_symbols), self.tables.z)
         return len(z) + sum(
-            len(self.constriction.encode(p.symbols.ravel(), self.tables.scale_indexes(p.scales).ravel(), self.tables.y))
+            len(self.coder.encode(p.symbols.ravel(), self.tables.scale_indexes(p.scales).ravel(), self.tables.y))
             for p in walk.passes
         )
 

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from elic_runtime.tables import CdfTables
 
 Symbols = NDArray[np.int32]
-Indexes = NDArray[np.uint8] | NDArray[np.uint16]
+Indexes = NDArray[np.uint16]
 
 
 class Coder(Protocol):
     """Codes one pass of one tile as one stream. The stream contains neither its length nor the rows of its symbols."""
 
     name: str
+    """The language that the coder is written in."""
 
     def encode(self, symbols: Symbols, indexes: Indexes, tables: CdfTables) -> bytes:
         """Encode symbols, of which those outside the range of their row cost more bits.
@@ -24,7 +25,7 @@ class Coder(Protocol):
         symbols : ndarray
             int32 [n].
         indexes : ndarray
-            uint8 or uint16 [n]: the row of `tables` that codes each symbol.
+            uint16 [n]: the row of `tables` that codes each symbol.
         tables : CdfTables
             The distributions.
 
@@ -44,7 +45,7 @@ class Coder(Protocol):
         data : bytes
             The stream.
         indexes : ndarray
-            uint8 or uint16 [n]: the row of `tables` that codes each symbol.
+            uint16 [n]: the row of `tables` that codes each symbol.
         tables : CdfTables
             The distributions.
 

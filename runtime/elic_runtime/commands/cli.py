@@ -68,7 +68,6 @@ def compress(
         typer.Argument(metavar="OUT", help="File to write, a folder if IN is a folder, or - for standard output."),
     ],
     bundle: BundleOption = None,
-    coder: Annotated[str, typer.Option(help="Entropy coder: constriction or compressai.")] = "constriction",
     threads: ThreadsOption = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -86,7 +85,7 @@ def compress(
     left_out: list[str] = []
     jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), decode=False, coder=coder, threads=threads)
+    codec = Codec.load(_bundle(bundle), decode=False, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
         photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)

@@ -107,9 +107,11 @@ def describe(error: Exception) -> str:
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and exit, if `asked`: the callback of the option `--version`."""
+    """Print the version, and what codes symbols, and exit, if `asked`: the callback of the option `--version`."""
     if asked:
-        print(version("elic-deploy"))
+        from elic_runtime.coder import make_coder
+
+        print(f"{version('elic-deploy')} (entropy coder in {make_coder().name})")
         raise typer.Exit
 
 

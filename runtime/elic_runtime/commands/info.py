@@ -46,7 +46,6 @@ def container_facts(path: Path) -> Facts:
         "bytes": info.size,
         "bpp": round(8 * info.size / (grid.width * grid.height), 4),
         "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
-        "coder": info.coder,
         "arithmetic": info.arithmetic,
         "fingerprint": info.fingerprint,
         "sections": [
@@ -66,7 +65,6 @@ def print_container(facts: Facts, console: Console) -> None:
             "image": f"{facts['width']}x{facts['height']} (width x height)",
             "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
             "tiles": f"{tiles['rows']} x {tiles['columns']} of {tiles['height']}x{tiles['width']} (height x width)",
-            "coder": facts["coder"],
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
             "checksums": "all good",

@@ -1,4 +1,4 @@
-"""Make the golden bundle and its files, which every later version must decode to the same symbols.
+"""Make the golden bundle and its file, which every later version must decode to the same symbols.
 
 python tests/runtime/golden/make_golden.py
 
@@ -23,7 +23,6 @@ from elic_export.config import ExportConfig  # noqa: E402
 from elic_export.exact.calibration import calibrate, crops_of, write_calibration  # noqa: E402
 from elic_models import load_checkpoint  # noqa: E402
 from elic_runtime import Codec  # noqa: E402
-from elic_runtime.coder import CODERS  # noqa: E402
 from elic_runtime.images import read_image  # noqa: E402
 from elic_runtime.shapes import Extent  # noqa: E402
 from recording import decoded_symbols  # noqa: E402
@@ -36,7 +35,7 @@ ENCODER = ("g_a.onnx", "h_a.onnx", "g_a_h_a.onnx")
 
 
 def main() -> None:
-    """Write `bundle.zip`, a file of each coder, and `decoded.npz`."""
+    """Write `bundle.zip`, `photograph.elic`, and `decoded.npz`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint = load_checkpoint(saved(folder, content("chandelier", WIDTHS)))
@@ -44,10 +43,9 @@ def main() -> None:
         config = ExportConfig(form="static", shape=Extent.one(64, 128))
         export(config, checkpoint.path, folder / "bundle", calibration=folder / "calibration.npz")
         image = read_image(PHOTOGRAPH)[80:180, 100:300]  # tiles and padding
-        files = {coder: Codec.load(folder / "bundle", coder=coder).compress(image) for coder in CODERS}
-        picture, symbols = decoded_symbols(folder / "bundle", files["constriction"])
-        for coder, data in files.items():
-            (HERE / f"{coder}.elic").write_bytes(data)
+        data = Codec.load(folder / "bundle").compress(image)
+        picture, symbols = decoded_symbols(folder / "bundle", data)
+        (HERE / "photograph.elic").write_bytes(data)
         np.savez_compressed(HERE / "decoded.npz", picture=picture, symbols=symbols)
         with zipfile.ZipFile(HERE / "bundle.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for path in sorted((folder / "bundle").iterdir()):
