@@ -17,7 +17,7 @@ CALIBRATION ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs wheels clean
+.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs wheels test-arm test-x86 clean
 
 help:
 	@echo "make demo               set up, export, round-trip a photograph, print the proof"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint, test         what to run before a commit"
 	@echo "make test-all           every test, as CI runs them"
 	@echo "make docs               these pages and the Python API as a site, to build/docs"
+	@echo "make test-arm, test-x86 files that cross between this machine and emulated ones"
 	@echo "make wheels             wheels of Linux, macOS and Windows, x86-64 and ARM, to dist/"
 	@echo "make clean              remove build/"
 	@echo "CONFIG=... and OUT=... export something else: see deploy_configs/"
@@ -99,6 +100,11 @@ docs: $(READY)
 wheels: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[wheels]'
 	$(BIN)/python scripts/build_wheels.py dist
+
+# Emulated processors; on Debian or Ubuntu, without installing anything there.
+test-arm test-x86: test-%: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[wheels]'
+	$(BIN)/python scripts/cross_machines.py $*
 
 clean:
 	rm -rf build

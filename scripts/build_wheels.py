@@ -32,16 +32,16 @@ def main(folder: Path) -> None:
         compiler = f"{sys.executable} -m ziglang cc -target {target}"
         wheel = build_wheel(folder, ELIC_RANS_CC=compiler, ELIC_RANS_PLATFORM=platform)
         checked = check_linux_wheel(wheel, platform) if "linux" in platform else ""
-        print(f"{wheel.name}  {wheel.stat().st_size / 1e3:.0f} kB{checked}")  # noqa: T201
+        print(f"{wheel.name}  {wheel.stat().st_size / 1e3:.0f} kB{checked}")
     wheel = build_wheel(folder, ELIC_RANS_CC="")
-    print(f"{wheel.name}  {wheel.stat().st_size / 1e3:.0f} kB")  # noqa: T201
+    print(f"{wheel.name}  {wheel.stat().st_size / 1e3:.0f} kB")
 
 
 def build_wheel(folder: Path, **variables: str) -> Path:
     """Build one wheel, with these variables for hatch_build.py, and return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     before = set(folder.glob("*.whl"))
-    subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = set(folder.glob("*.whl")) - before
     return wheel
 
@@ -49,7 +49,7 @@ def build_wheel(folder: Path, **variables: str) -> Path:
 def check_linux_wheel(wheel: Path, platform: str) -> str:
     """Return the oldest platform that auditwheel grants. Raises SystemExit if it is not the promised one or older."""
     command = [sys.executable, "-m", "auditwheel", "show", str(wheel)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     granted = re.search(r'platform\s+tag:\s+"(\w+)"', said)
     if granted is None or not _is_older(granted[1], platform):
         sys.exit(f"{wheel.name}: auditwheel says: {' '.join(said.split())}")
