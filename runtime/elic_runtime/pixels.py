@@ -28,6 +28,7 @@ def to_input(tile: Image) -> NDArray[np.float32]:
 
 def to_image(x_hat: NDArray[np.float32]) -> Image:
     """Clip and round x_hat, float32 [3, H, W], to uint8 [H, W, 3]."""
-    scaled: NDArray[np.float32] = np.clip(x_hat, 0, 1) * np.float32(255)
+    scaled: NDArray[np.float32] = x_hat * np.float32(255)
     np.rint(scaled, out=scaled)
+    np.clip(scaled, 0, 255, out=scaled)
     return scaled.astype(np.uint8).transpose(1, 2, 0)

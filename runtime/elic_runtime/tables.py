@@ -21,6 +21,10 @@ MAX_NIBBLES = 7
 CompressAI's encoder never returns for larger values, because it shifts a 32-bit value by 32.
 """
 
+_CELLS_PER_UNIT = 256
+_CELLS = 1 << 16
+"""The cells of scales by which scale indexes are looked up, the first one at 0."""
+
 MAX_OFFSET = 1 << 20
 MAX_BYTES = 64 << 20
 """Limits of a row's first value, and of a file of arrays in bytes; those of trained models are far smaller."""
@@ -144,7 +148,38 @@ class EntropyTables:
 
     def scale_indexes(self, scales: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Return the row of y that codes each symbol: uint16, with the shape of `scales`."""
-        return np.searchsorted(self.scale_thresholds, scales).astype(np.uint16)
+        levels = self._levels_by_cell
+        if levels is None:
+            return np.searchsorted(self.scale_thresholds, scales).astype(np.uint16)
+        cells = np.clip(scales, np.float32(0), np.float32((_CELLS - 1) / _CELLS_PER_UNIT))
+        cells *= np.float32(_CELLS_PER_UNIT)
+        indexes = levels.take(cells.astype(np.int32))
+        indexes += scales > self._next_thresholds.take(indexes)
+        return indexes
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether scale indexes come from a table of cells, not from a search."""
+        return self._levels_by_cell is not None
+
+    @cached_property
+    def _levels_by_cell(self) -> NDArray[np.uint16] | None:
+        """The number of thresholds below the start of each cell, or None if a cell holds more than one threshold.
+
+        A table of cells takes an eighth of the time of a binary search per scale. The cells are the steps of scales in
+        exact arithmetic; scales of float arithmetic lie between them, hence the comparison with the next threshold.
+        """
+        starts = np.arange(_CELLS, dtype=np.float32) / np.float32(_CELLS_PER_UNIT)
+        levels = np.searchsorted(self.scale_thresholds, starts)
+        within = np.diff(levels, append=len(self.scale_thresholds))
+        if levels[0] > 0 or within.max() > 1:
+            return None
+        return levels.astype(np.uint16)
+
+    @cached_property
+    def _next_thresholds(self) -> NDArray[np.float32]:
+        """The threshold above each level; infinity above the last one."""
+        return np.append(self.scale_thresholds, np.float32(np.inf))
 
     def check(self) -> None:
         """Raise BundleError unless all tables are valid and fit together."""

@@ -8,6 +8,8 @@ from elic_export.exact.deployment import deploy_float
 from elic_runtime import BundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.tables import CdfTables, read_tables, write_tables
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,29 @@ def test_levels_below_compressais_bound_are_never_taken(checkpoint):
     scales = np.geomspace(0.01, 300, 1000).astype(np.float32)
     expected = model.gaussian_conditional.build_indexes(torch.from_numpy(scales))
     assert (tables.scale_indexes(scales) == expected.numpy()).all()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
+def test_looked_up_scale_indexes_are_those_of_a_search(tables, scales):
+    """At any float, and around every threshold."""
+    thresholds = tables.scale_thresholds
+    near = [np.nextafter(thresholds, np.float32(end)) for end in (-np.inf, np.inf)]
+    scales = np.concatenate([np.array(scales, np.float32), thresholds, *near, [-0.0, 1e30, -1e30]]).astype(np.float32)
+    assert tables.looked_up
+    assert (tables.scale_indexes(scales) == np.searchsorted(thresholds, scales)).all()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda t: np.minimum(t, t[3]), lambda t: t - 1, lambda t: t * 4],
+    ids=["equal", "negative", "large"],
+)
+def test_thresholds_that_no_table_holds_are_searched(tables, spoil):
+    spoiled = dataclasses.replace(tables, scale_thresholds=spoil(tables.scale_thresholds).astype(np.float32))
+    scales = np.linspace(-2, 1100, 20_000, dtype=np.float32)
+    assert not spoiled.looked_up
+    assert (spoiled.scale_indexes(scales) == np.searchsorted(spoiled.scale_thresholds, scales)).all()
 
 
 def test_equal_tables_give_equal_bytes(tables, tmp_path):
