@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIGS: dict["Form", str] = {
     "static": "static-512x512.yaml",
-    "dynamic": "dynamic-512x512-1280x1280.yaml",
+    "dynamic": "dynamic-64x64-1280x1280.yaml",
     "no-entropy": "no-entropy-512x512.yaml",
 }
 """Files of `deploy_configs/`, by form."""

@@ -46,6 +46,7 @@ def container_facts(path: Path) -> Facts:
         "bytes": info.size,
         "bpp": round(8 * info.size / (grid.width * grid.height), 4),
         "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
+        "computed": round(grid.tiles * grid.tile_height * grid.tile_width / (grid.height * grid.width), 2),
         "arithmetic": info.arithmetic,
         "fingerprint": info.fingerprint,
         "sections": [
@@ -58,13 +59,14 @@ def container_facts(path: Path) -> Facts:
 
 def print_container(facts: Facts, console: Console) -> None:
     """Print the facts of a file as lines and a table."""
-    tiles = facts["tiles"]
+    tiles, computed = facts["tiles"], facts["computed"]
+    fit = f", {computed:.2f} times the image's pixels" if computed > 1 else ""
     _print_lines(
         {
             "file": facts["file"],
             "image": f"{facts['width']}x{facts['height']} (width x height)",
             "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
-            "tiles": f"{tiles['rows']} x {tiles['columns']} of {tiles['height']}x{tiles['width']} (height x width)",
+            "tiles": f"{tiles['rows']} x {tiles['columns']} of {tiles['height']}x{tiles['width']} (height x width){fit}",
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
             "checksums": "all good",
