@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from elic_runtime.images import read_image, write_image
+from halves import ship
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ENGINES = {"openvino_runner", "iree_runner"}
@@ -42,12 +43,21 @@ def test_round_trip(bundle_path, photograph, tmp_path):
 
 
 def test_camera_and_viewer(bundle_path, codec, photograph, tmp_path):
-    done = run("camera_and_viewer", bundle_path, photograph, tmp_path)
-    assert done.returncode == 0, done.stderr
+    """Each with its half of the bundle; what is no photograph, and what is damaged, is left out and named."""
+    photographs = shutil.copytree(photograph.parent, tmp_path / "photographs")
+    (photographs / "notes.txt").write_text("not a photograph")
+    for half in ("encoder", "decoder"):
+        ship(bundle_path, half, tmp_path / half)
+    done = run("camera", tmp_path / "encoder", photographs, tmp_path / "box")
+    assert done.stdout.startswith("cat.elic: 256x256, ")
+    assert "notes.txt is left out: " in done.stdout
+    (tmp_path / "box/cut.elic").write_bytes((tmp_path / "box/cat.elic").read_bytes()[:-9])
+    done = run("viewer", tmp_path / "decoder", tmp_path / "box", tmp_path / "pictures")
+    assert done.stdout.splitlines()[0] == "cat.png is ready"
+    assert "cut.elic is left out: the file ends in " in done.stdout
     expected = codec.decompress(codec.compress(read_image(photograph)))
-    assert (read_image(tmp_path / "picture.png") == expected).all()
-    assert not list((tmp_path / "encoder").glob("g_s*"))
-    assert not list((tmp_path / "decoder").glob("*a.onnx"))
+    assert (read_image(tmp_path / "pictures/cat.png") == expected).all()
+    assert run("camera", tmp_path / "encoder", photographs, tmp_path / "box").stdout.count(".elic") == 0
 
 
 @pytest.mark.slow

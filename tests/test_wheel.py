@@ -18,6 +18,7 @@ from elic_export.cli import DEFAULT_CONFIGS
 from elic_runtime.files import write_bytes
 from elic_runtime.images import read_image, write_image
 from elic_runtime.manifest import TARGETS_NAME
+from halves import ship
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -178,6 +179,18 @@ def test_the_library_alone_decodes_what_it_coded(which, request, codec, bundle_p
     # Another ONNX Runtime: g_s may round a pixel to the other side.
     here = codec.decompress((tmp_path / "photo.elic").read_bytes())
     assert np.abs(here.astype(int) - read_image(tmp_path / "photo.png")).max() <= 1
+
+
+def test_camera_and_viewer_run_in_the_small_install(plain, codec, bundle_path, photograph, tmp_path):
+    for half in ("encoder", "decoder"):
+        ship(bundle_path, half, tmp_path / half)
+    camera, viewer = (ROOT / f"examples/{name}.py" for name in ("camera", "viewer"))
+    said = run(plain / "python", camera, tmp_path / "encoder", photograph.parent, tmp_path / "box")
+    assert said.startswith("cat.elic: 200x140, ")
+    said = run(plain / "python", viewer, tmp_path / "decoder", tmp_path / "box", tmp_path / "pictures")
+    assert said == "cat.png is ready\n"
+    here = codec.decompress((tmp_path / "box/cat.elic").read_bytes())
+    assert np.abs(here.astype(int) - read_image(tmp_path / "pictures/cat.png")).max() <= 1
 
 
 def test_a_plain_install_says_what_its_command_lacks(plain, tmp_path):

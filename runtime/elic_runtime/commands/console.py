@@ -6,6 +6,7 @@ for wrong usage or bad input.
 
 import functools
 import io
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from elic_runtime.plain_json import dumps
 CHECK_FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 PIPE_WIDTH = 200
 """Width in columns of output that does not go to a terminal: enough for every table."""
@@ -78,6 +80,8 @@ def run_app(app: typer.Typer) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for file names that the terminal cannot show
+    # SIGTERM ends the program as an exception does, so that no partial file stays.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:

@@ -60,13 +60,14 @@ def container_facts(path: Path) -> Facts:
 def print_container(facts: Facts, console: Console) -> None:
     """Print the facts of a file as lines and a table."""
     tiles, computed = facts["tiles"], facts["computed"]
-    fit = f", {computed:.2f} times the image's pixels" if computed > 1 else ""
+    size = f"{tiles['height']}x{tiles['width']} (height x width)"
+    padded = f", {computed:.2f} times the image's pixels" if computed > 1 else ""
     _print_lines(
         {
             "file": facts["file"],
             "image": f"{facts['width']}x{facts['height']} (width x height)",
             "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
-            "tiles": f"{tiles['rows']} x {tiles['columns']} of {tiles['height']}x{tiles['width']} (height x width){fit}",
+            "tiles": f"{tiles['rows']} x {tiles['columns']} of {size}{padded}",
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
             "checksums": "all good",
