@@ -1,35 +1,40 @@
-"""Time the bundle against PyTorch: seconds in turns, and the peak memory of each.
+"""Time the bundle against PyTorch: seconds in turns, where they go, and the peak memory of each.
 
 Each side runs in a worker process of its own, so that neither uses the other's threads or memory. The sides take
-turns, so that a busy machine slows both. Nothing of either side is imported at the top of this module: a worker
-imports its own side only.
+turns, so that a busy machine slows both; a round during which the processor's speed changed is dropped. Nothing of
+either side is imported at the top of this module: a worker imports its own side only.
 """
 
 import multiprocessing
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from elic_export.errors import ExportError
 from elic_export.memory import peak_mb
+from elic_export.steadiness import is_steady, peak_gflops
+
+if TYPE_CHECKING:
+    from elic_runtime.coder import Coder, Indexes, Symbols
+    from elic_runtime.tables import CdfTables
 
 STAGES = ("compress", "decompress")
 
+PARTS = {"transforms": "g_a, h_a, g_s", "context": "h_s and context", "coding": "entropy coding", "rest": "rest"}
+"""What the time of a bundle's stage consists of, and its name for people."""
+
 Timing = dict[str, float]
-"""Seconds of each stage of one run, and the worker's peak memory in MiB."""
+"""Seconds of each stage of one run and, of a bundle, of the stage's parts; and the worker's peak memory in MiB."""
 
 Pixels = NDArray[np.uint8]
 """A photograph, uint8 [H, W, 3]."""
@@ -38,6 +43,8 @@ Result = dict[str, Any]
 
 Side = Callable[[Path, Pixels, int], Callable[[], Timing]]
 """Loads a bundle or a checkpoint, and returns what times one run over a photograph with that many threads."""
+
+_CODING = "coding"
 
 _worker: dict[str, Callable[[], Timing]] = {}
 """What this process times, under the key `run`; empty in the parent process."""
@@ -75,10 +82,11 @@ def run_benchmark(
     Returns
     -------
     dict
-        By stage: best and median seconds of each side, their ratios, and the bundle's milliseconds outside of its
-        subgraphs. By side: peak memory in MiB, None where the operating system does not report it, and milliseconds
-        in the subgraphs that decide symbols. Besides them what the ratios depend on: the processor's instruction
-        set, and the tiles that each bundle cuts the photograph into.
+        By stage: best and median seconds of each side, their ratios, the bundle's milliseconds outside of its
+        subgraphs, and the median milliseconds of its parts. By side: peak memory in MiB, None where the operating
+        system does not report it, and milliseconds in the subgraphs that decide symbols. Besides them what the ratios
+        depend on: the processor's instruction set, the median rate of a matrix multiplication between the rounds, how
+        many rounds were kept and how many dropped, and the tiles that each bundle cuts the photograph into.
 
     Raises
     ------
@@ -101,15 +109,19 @@ def run_benchmark(
     for work, path in sides.values():
         if work is _bundle_side and Bundle(path).manifest.checkpoint.sha256 != digest:
             raise ExportError(f"{path}: exported from another checkpoint; pass that one with --checkpoint")
-    runs = _time_in_turns(sides, pixels, threads, rounds)
+    runs, machine = _time_in_turns(sides, pixels, threads, rounds)
     cuts = {side: _cut(path, pixels) for side, (work, path) in sides.items() if work is _bundle_side}
-    return _conditions(image, pixels, threads, rounds, cuts) | _summarize(runs)
+    return _conditions(image, pixels, threads, cuts) | machine | _summarize(runs)
 
 
 def _time_in_turns(
     sides: dict[str, tuple[Side, Path]], pixels: Pixels, threads: int, rounds: int
-) -> dict[str, list[Timing]]:
-    """Load all sides at once, then time them one after the other, `rounds` times."""
+) -> tuple[dict[str, list[Timing]], Result]:
+    """Load all sides at once, then time them one after the other, `rounds` times.
+
+    Rounds during which the processor's speed changed are repeated, but not more than `rounds` times. If it never was
+    steady, all rounds count. Returns the runs of each side, and the facts about the rounds.
+    """
     spawn = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         workers = {side: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for side in sides}
@@ -117,13 +129,23 @@ def _time_in_turns(
             loading = [workers[side].submit(_load, *sides[side], pixels, threads) for side in sides]
             for loaded in loading:
                 loaded.result()
-            runs: dict[str, list[Timing]] = {side: [] for side in sides}
-            for _ in range(rounds):
-                for side, worker in workers.items():
-                    runs[side].append(worker.submit(_run).result())
+            kept: list[dict[str, Timing]] = []
+            dropped: list[dict[str, Timing]] = []
+            rates = [peak_gflops()]
+            while len(kept) < rounds and len(dropped) < rounds:
+                timings = {side: worker.submit(_run).result() for side, worker in workers.items()}
+                rates.append(peak_gflops())
+                (kept if is_steady(*rates[-2:]) else dropped).append(timings)
         except BrokenProcessPool:
             raise ExportError("a benchmark process died") from None
-    return runs
+    counted = kept or dropped
+    facts = {
+        "peak_gflops": statistics.median(rates),
+        "rounds": len(counted),
+        "rounds_dropped": len(dropped) if kept else 0,
+        "steady": bool(kept),
+    }
+    return {side: [timings[side] for timings in counted] for side in sides}, facts
 
 
 def _load(side: Side, path: Path, pixels: Pixels, threads: int) -> None:
@@ -189,6 +211,7 @@ def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Tim
         return run_graph
 
     codec = Codec.load(bundle, runner=timed)
+    codec._coder = _TimedCoder(codec._coder, inside)
     stages: dict[str, Callable[[Any], Any]] = {"compress": codec.compress, "decompress": codec.decompress}
 
     def run() -> Timing:
@@ -199,11 +222,38 @@ def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Tim
             start = time.perf_counter()
             data = work(data)
             timing[stage] = time.perf_counter() - start
-            timing[f"{stage}_outside"] = timing[stage] - sum(inside.values())
-            timing[f"{stage}_deciding"] = sum(inside[name] for name in deciding)
+            coding = inside.pop(_CODING)
+            context = sum(inside[name] for name in deciding)
+            graphs = sum(inside.values())
+            parts = (graphs - context, context, coding, timing[stage] - graphs - coding)
+            timing |= {f"{stage}_{part}": seconds for part, seconds in zip(PARTS, parts, strict=True)}
         return timing
 
     return run
+
+
+class _TimedCoder:
+    """An entropy coder that adds its time to `inside`, under the key `_CODING`."""
+
+    def __init__(self, coder: "Coder", inside: dict[str, float]) -> None:
+        self.name = coder.name
+        self._coder, self._inside = coder, inside
+
+    def encode(self, symbols: "Symbols", indexes: "Indexes", tables: "CdfTables") -> bytes:
+        """Encode as `Coder.encode`."""
+        with self._timed():
+            return self._coder.encode(symbols, indexes, tables)
+
+    def decode(self, data: bytes, indexes: "Indexes", tables: "CdfTables") -> "Symbols":
+        """Decode as `Coder.decode`."""
+        with self._timed():
+            return self._coder.decode(data, indexes, tables)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._inside[_CODING] = self._inside.get(_CODING, 0.0) + time.perf_counter() - start
 
 
 def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
@@ -215,7 +265,7 @@ def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
     return {"count": grid.tiles, "height": grid.tile_height, "width": grid.tile_width}
 
 
-def _conditions(image: Path, pixels: Pixels, threads: int, rounds: int, cuts: dict[str, dict[str, int]]) -> Result:
+def _conditions(image: Path, pixels: Pixels, threads: int, cuts: dict[str, dict[str, int]]) -> Result:
     """Return the conditions that the numbers hold for."""
     from torch.backends.cpu import get_cpu_capability  # not at the top, since workers import this module
 
@@ -227,7 +277,6 @@ def _conditions(image: Path, pixels: Pixels, threads: int, rounds: int, cuts: di
         "machine": platform.machine(),
         "instruction_set": get_cpu_capability(),
         "threads": threads,
-        "rounds": rounds,
     }
 
 
@@ -236,73 +285,23 @@ def _summarize(runs: dict[str, list[Timing]]) -> Result:
     for stage in STAGES:
         best = {side: min(run[stage] for run in runs[side]) for side in runs}
         median = {side: statistics.median(run[stage] for run in runs[side]) for side in runs}
-        outside = statistics.median(run[f"{stage}_outside"] for run in runs["bundle"])
+        parts = {part: 1000 * statistics.median(run[f"{stage}_{part}"] for run in runs["bundle"]) for part in PARTS}
+        outside = statistics.median(run[f"{stage}_coding"] + run[f"{stage}_rest"] for run in runs["bundle"])
         result[stage] = {
             "best_seconds": best,
             "median_seconds": median,
             "best_ratio": best["pytorch"] / best["bundle"],
             "median_ratio": median["pytorch"] / median["bundle"],
             "outside_subgraphs_ms": outside * 1000,
+            "parts_ms": parts,
         }
     result["peak_mb"] = {side: runs[side][-1].get("peak_mb") for side in runs}
     result["deciding_ms"] = {
         side: {
-            name: 1000 * choose(run[f"{stage}_deciding"] for run in runs[side] for stage in STAGES)
+            name: 1000 * choose(run[f"{stage}_context"] for run in runs[side] for stage in STAGES)
             for name, choose in (("best", min), ("median", statistics.median))
         }
         for side in runs
         if side != "pytorch"
     }
     return result
-
-
-def print_benchmark(result: Result, console: Console) -> None:
-    """Print a result as a table.
-
-    Parameters
-    ----------
-    result : dict
-        What `run_benchmark` returned.
-    console : Console
-        Where to print it.
-
-    """
-    title = (
-        f"{escape(result['image'])}, {result['height']}x{result['width']} (height x width), "
-        f"{_tiles(result, 'bundle')}\n"
-        f"{result['machine']} with {result['instruction_set']}, {result['threads']} threads, "
-        f"best (median) of {result['rounds']}"
-    )
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    sides = ("pytorch", "bundle")
-    for column in ("", "PyTorch", "bundle", "ratio", "outside the subgraphs"):
-        table.add_column(column, justify="left" if not column else "right")
-    for stage in STAGES:
-        row = result[stage]
-        best, median = row["best_seconds"], row["median_seconds"]
-        table.add_row(
-            stage,
-            *(f"{best[side]:.2f} s ({median[side]:.2f})" for side in sides),
-            f"{row['best_ratio']:.2f} ({row['median_ratio']:.2f})",
-            f"{row['outside_subgraphs_ms']:.0f} ms",
-        )
-    peak = result["peak_mb"]
-    if all(peak[side] is not None for side in sides):
-        memory = f"{peak['pytorch'] / peak['bundle']:.2f}"
-        table.add_row("peak memory", *(f"{peak[side]:.0f} MB" for side in sides), memory, "")
-    else:
-        table.add_row("peak memory", "not known", "not known", "", "")
-    console.print(table)
-    deciding = result["deciding_ms"]
-    if "against" in deciding:
-        bundle, against = deciding["bundle"], deciding["against"]
-        console.print(
-            f"h_s and context, ms: {bundle['best']:.1f} ({bundle['median']:.1f}), "
-            f"against {against['best']:.1f} ({against['median']:.1f}) with {_tiles(result, 'against')}, "
-            f"ratio {bundle['best'] / against['best']:.2f} ({bundle['median'] / against['median']:.2f})"
-        )
-
-
-def _tiles(result: Result, side: str) -> str:
-    tiles = result["tiles"][side]
-    return f"{tiles['count']} {'tile' if tiles['count'] == 1 else 'tiles'} of {tiles['height']}x{tiles['width']}"

@@ -232,9 +232,10 @@ def bench(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Time the bundle against PyTorch: compress, decompress and peak memory."""
+    """Time the bundle against PyTorch: compress, decompress, where the time goes, and peak memory."""
     from elic_export.api import checkpoint_path
-    from elic_export.benchmark import print_benchmark, run_benchmark
+    from elic_export.benchmark import run_benchmark
+    from elic_export.benchmark_table import print_benchmark
 
     result = run_benchmark(bundle, checkpoint_path(checkpoint), image, threads, rounds, against, key, variant)
     if as_json:

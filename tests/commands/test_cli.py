@@ -268,6 +268,12 @@ def test_bench_times_both_sides(checkpoint, bundle_path, float_bundle_path, phot
             result[stage]["best_seconds"]["pytorch"] / result[stage]["best_seconds"]["bundle"]
         )
         assert 0 < result[stage]["outside_subgraphs_ms"] < 1000 * result[stage]["best_seconds"]["bundle"]
+        parts = result[stage]["parts_ms"]
+        assert set(parts) == {"transforms", "context", "coding", "rest"}
+        assert all(milliseconds > 0 for milliseconds in parts.values())
+        assert sum(parts.values()) == pytest.approx(1000 * result[stage]["median_seconds"]["bundle"])
+    assert result["rounds"] == 1
+    assert result["peak_gflops"] > 0
     assert result["peak_mb"]["bundle"] > 50
     assert result["instruction_set"] == torch.backends.cpu.get_cpu_capability()
     tiles = {"count": 4, "height": 128, "width": 192}  # of a photograph of 130x200
