@@ -71,6 +71,23 @@ def test_folders(photo, bundle_path, tmp_path):
     assert sorted(p.name for p in (tmp_path / "back").iterdir()) == ["one.png", "two.png"]
 
 
+def test_a_folder_on_several_threads_gives_the_same_files_and_errors(photo, cat, bundle_path, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(6):
+        write_image(folder / f"{i}.png", cat[10 * i : 10 * i + 100, :150])
+    (folder / "2.png").write_text("no image")
+    runs = [
+        elic("compress", folder, tmp_path / f"out{jobs}", "--bundle", bundle_path, "--jobs", jobs) for jobs in (1, 3)
+    ]
+    assert all(refused(run, "2.png") for run in runs)
+    outputs = [sorted((tmp_path / f"out{jobs}").iterdir()) for jobs in (1, 3)]
+    assert [path.name for path in outputs[0]] == [f"{i}.elic" for i in (0, 1, 3, 4, 5)]
+    assert [path.read_bytes() for path in outputs[0]] == [path.read_bytes() for path in outputs[1]]
+    names = [[line.split(": ")[0].split("/")[-1] for line in run.stdout.splitlines()] for run in runs]
+    assert names[0] == names[1] == [path.name for path in outputs[0]]
+
+
 def test_one_bad_file_does_not_stop_a_folder(photo, bundle_path, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

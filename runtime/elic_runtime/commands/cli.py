@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from elic_runtime.commands.concurrent import in_order
 from elic_runtime.commands.console import (
     BAD_INPUT,
     CHECK_FAILED,
@@ -45,6 +46,16 @@ BundleOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0 stands for one per core.")]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=256,
+        help="Images of a folder that are worked on at once. Each takes the memory of one more image; "
+        "with --threads 1, as many as there are cores is fastest.",
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
 Padding = Literal["bottom-right", "centre"]
 Facts = dict[str, Any]
@@ -69,6 +80,7 @@ def compress(
     ],
     bundle: BundleOption = None,
     threads: ThreadsOption = 0,
+    at_once: JobsOption = 1,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,7 +105,7 @@ def compress(
         write_output(out, data)
         return _facts(path, out, coded) | {"converted_from": coded.converted_from}
 
-    _run_jobs(jobs, run, "compress", as_json)
+    _run_jobs(jobs, run, "compress", at_once, as_json)
 
 
 @app.command()
@@ -111,6 +123,7 @@ def decompress(
     ],
     bundle: BundleOption = None,
     threads: ThreadsOption = 0,
+    at_once: JobsOption = 1,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -132,7 +145,7 @@ def decompress(
         write_output(out, data)
         return _facts(path, out, coded)
 
-    _run_jobs(jobs, run, "decompress", as_json)
+    _run_jobs(jobs, run, "decompress", at_once, as_json)
 
 
 @app.command()
@@ -259,13 +272,15 @@ def _jobs(
     return [(path, out) for out, path in jobs.items()]
 
 
-def _run_jobs(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts], what: str, as_json: bool) -> None:
-    """Run every job and print its result. Jobs that fail are reported, and set the exit code to 2."""
+def _run_jobs(
+    jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts], what: str, at_once: int, as_json: bool
+) -> None:
+    """Run every job and print its result. Jobs that fail are reported in order, and set the exit code to 2."""
     done: list[Facts] = []
     failed = 0
-    for path, out in progress(jobs, what):
+    for (path, _), coded in in_order(progress(jobs, what), lambda job: run(*job), at_once):
         try:
-            done.append(run(path, out))
+            done.append(coded.result())
         except OSError as error:  # the message names the file, which may be the input or the output
             failed += 1
             fail(describe(error))
