@@ -122,7 +122,7 @@ def load_library() -> ctypes.CDLL:
 
 
 def _flat(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    return np.ascontiguousarray(array, dtype=dtype).ravel()
+    return array.astype(dtype, order="C", casting="safe", copy=False).ravel()  # TypeError rather than wrapped values
 
 
 def _check_lengths(symbols: Symbols, rows: Indexes) -> None:

@@ -12,7 +12,7 @@ from elic_runtime.commands.streams import name_of, read_input
 from elic_runtime.errors import ContainerError
 from elic_runtime.file_coding import read_info
 from elic_runtime.manifest import SubgraphInfo
-from elic_runtime.shapes import Batch, Extent
+from elic_runtime.shapes import DOWNSAMPLING, Batch, Extent
 
 Facts = dict[str, Any]
 
@@ -59,15 +59,14 @@ def container_facts(path: Path) -> Facts:
 
 def print_container(facts: Facts, console: Console) -> None:
     """Print the facts of a file as lines and a table."""
-    tiles, computed = facts["tiles"], facts["computed"]
+    tiles = facts["tiles"]
     size = f"{tiles['height']}x{tiles['width']} (height x width)"
-    padded = f", {computed:.2f} times the image's pixels" if computed > 1 else ""
     _print_lines(
         {
             "file": facts["file"],
             "image": f"{facts['width']}x{facts['height']} (width x height)",
             "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
-            "tiles": f"{tiles['rows']} x {tiles['columns']} of {size}{padded}",
+            "tiles": f"{tiles['rows']} x {tiles['columns']} of {size}{_padding(facts)}",
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
             "checksums": "all good",
@@ -79,6 +78,16 @@ def print_container(facts: Facts, console: Console) -> None:
         share = 100 * section["bytes"] / facts["bytes"]
         table.add_row(section["section"], str(section["bytes"]), f"{share:.1f} %")
     console.print(table)
+
+
+def _padding(facts: Facts) -> str:
+    """Say how many pixels were computed for each one of the image and, if fewer do, which shape would fit."""
+    if facts["computed"] <= 1:
+        return ""
+    height, width = (-(-facts[side] // DOWNSAMPLING) * DOWNSAMPLING for side in ("height", "width"))
+    fewest = height * width / (facts["height"] * facts["width"])
+    better = f" ({fewest:.2f} with a bundle that takes {height}x{width})" if facts["computed"] > fewest + 0.005 else ""
+    return f", {facts['computed']:.2f} times the image's pixels{better}"
 
 
 def bundle_facts(folder: Path) -> Facts:

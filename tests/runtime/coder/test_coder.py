@@ -237,6 +237,13 @@ def test_rows_that_do_not_exist_are_refused_by_the_coder_in_c():
         NativeCoder().encode(symbols, indexes[:2], TABLES)
 
 
+def test_arrays_that_would_wrap_are_refused_by_the_coder_in_c():
+    with pytest.raises(TypeError, match="Cannot cast"):
+        NativeCoder().encode(np.zeros(1, np.int32), np.array([65536]), TABLES)
+    with pytest.raises(TypeError, match="Cannot cast"):
+        NativeCoder().encode(np.zeros(1, np.int64), np.zeros(1, np.uint16), TABLES)
+
+
 def test_random_streams_never_leave_their_buffers(tmp_path):
     """rans.c with AddressSanitizer and UBSan; `fuzz_rans.c` says how to run it for longer."""
     program, source = tmp_path / "fuzz_rans", Path(__file__).with_name("fuzz_rans.c")
