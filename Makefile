@@ -37,7 +37,7 @@ help:
 	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
 	@echo "CHECKPOINT=... takes your own checkpoint, PYTHON=... another Python (3.10 to 3.12)"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt hatch_build.py runtime/elic_runtime/coder/rans.c
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
 		|| { echo "Python 3.10 to 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)

@@ -16,7 +16,7 @@ PACKAGES = ("python3-minimal", f"libpython{PYTHON}-stdlib", "libstdc++6", "libgc
 GLIBCS = ("2_28", "2_27", "2_17")
 
 CPUINFO = "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
-"""A Cortex-A72. ONNX Runtime reads the file, and crashes on that of an x86-64 host."""
+"""What a Cortex-A72 says. ONNX Runtime reads the file, and crashes on that of an x86-64 host."""
 
 APT = """\
 APT::Architecture "arm64";
@@ -49,8 +49,11 @@ def build_qemu(folder: Path) -> Path:
     return programs
 
 
-def build_arm_userland(folder: Path, wheel: Path) -> Userland:
-    """Build the userland in folder/aarch64 unless it is there, and install a wheel of the project in it."""
+def build_arm_userland(folder: Path, wheel: Path, cpu: str) -> Userland:
+    """Build the userland in folder/aarch64 unless it is there, and install a wheel of the project in it.
+
+    `cpu` is one of qemu's processors.
+    """
     root, site = folder / "aarch64/root", folder / "aarch64/site"
     if not (root / "proc/cpuinfo").exists():
         _extract_debian(folder / "aarch64", root)
@@ -59,7 +62,7 @@ def build_arm_userland(folder: Path, wheel: Path) -> Userland:
     constraint = ("--constraint", Path(__file__).parents[1] / "constraints.txt")
     _run(sys.executable, "-m", "pip", "install", "--quiet", *constraint, *target, *platforms, wheel)
     return Userland(
-        command=(str(build_qemu(folder) / "qemu-aarch64-static"), str(root / f"usr/bin/python{PYTHON}")),
+        command=(str(build_qemu(folder) / "qemu-aarch64-static"), "-cpu", cpu, str(root / f"usr/bin/python{PYTHON}")),
         variables={"QEMU_LD_PREFIX": str(root), "PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site)},
     )
 

@@ -6,7 +6,6 @@ One more wheel is of pure Python, for all other platforms.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +25,9 @@ TARGETS = {
 
 
 def main(folder: Path) -> None:
-    """Build all wheels into a folder, which is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Build all wheels into a folder, whose earlier wheels are removed."""
+    for wheel in folder.glob("*.whl"):
+        wheel.unlink()
     for platform, target in TARGETS.items():
         compiler = f"{sys.executable} -m ziglang cc -target {target}"
         wheel = build_wheel(folder, ELIC_RANS_CC=compiler, ELIC_RANS_PLATFORM=platform)

@@ -41,12 +41,12 @@ def main(which: str, folder: Path) -> None:
 
 
 def arm(folder: Path) -> dict[str, Userland]:
-    """Return an emulated aarch64 machine, with this project's wheel installed."""
+    """Return emulated aarch64 machines with this project's wheel: one of ARMv8.0, one with all that qemu emulates."""
     platform = "manylinux_2_17_aarch64"
     shutil.rmtree(folder / "wheel", ignore_errors=True)
     compiler = f"{sys.executable} -m ziglang cc -target {TARGETS[platform]}"
     wheel = build_wheel(folder / "wheel", ELIC_RANS_CC=compiler, ELIC_RANS_PLATFORM=platform)
-    return {"aarch64": build_arm_userland(folder, wheel)}
+    return {cpu: build_arm_userland(folder, wheel, cpu) for cpu in ("cortex-a72", "max")}
 
 
 def x86(folder: Path) -> dict[str, Userland]:

@@ -55,10 +55,6 @@ class CdfTables:
         """The escape bin of each row: int32 [n]."""
         return self.lengths - 2
 
-    def frequencies(self, i: int) -> NDArray[np.int32]:
-        """Return the frequencies of row i, which sum to 2**16: int32 [lengths[i] - 1]."""
-        return np.diff(self.cdfs[i, : self.lengths[i]])
-
     def bins(
         self, symbols: NDArray[np.int32], rows: NDArray[np.integer[Any]]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
@@ -156,11 +152,6 @@ class EntropyTables:
         indexes = levels.take(cells.astype(np.int32))
         indexes += scales > self._next_thresholds.take(indexes)
         return indexes
-
-    @property
-    def looked_up(self) -> bool:
-        """Whether scale indexes come from a table of cells, not from a search."""
-        return self._levels_by_cell is not None
 
     @cached_property
     def _levels_by_cell(self) -> NDArray[np.uint16] | None:

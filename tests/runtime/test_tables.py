@@ -58,7 +58,7 @@ def test_looked_up_scale_indexes_are_those_of_a_search(tables, scales):
     thresholds = tables.scale_thresholds
     near = [np.nextafter(thresholds, np.float32(end)) for end in (-np.inf, np.inf)]
     scales = np.concatenate([np.array(scales, np.float32), thresholds, *near, [-0.0, 1e30, -1e30]]).astype(np.float32)
-    assert tables.looked_up
+    assert tables._levels_by_cell is not None
     assert (tables.scale_indexes(scales) == np.searchsorted(thresholds, scales)).all()
 
 
@@ -70,7 +70,7 @@ def test_looked_up_scale_indexes_are_those_of_a_search(tables, scales):
 def test_thresholds_that_no_table_holds_are_searched(tables, spoil):
     spoiled = dataclasses.replace(tables, scale_thresholds=spoil(tables.scale_thresholds).astype(np.float32))
     scales = np.linspace(-2, 1100, 20_000, dtype=np.float32)
-    assert not spoiled.looked_up
+    assert spoiled._levels_by_cell is None
     assert (spoiled.scale_indexes(scales) == np.searchsorted(spoiled.scale_thresholds, scales)).all()
 
 
