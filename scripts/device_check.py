@@ -20,6 +20,7 @@ from elic_runtime import Codec
 from elic_runtime.coder import Coder, make_coder
 from elic_runtime.images import read_image
 from elic_runtime.runners import onnxruntime_factory
+from elic_runtime.shapes import LATENT_STRIDE
 
 
 class RecordingCoder:
@@ -48,7 +49,7 @@ def without_g_s(name: str, graph: Path, info: Any) -> Any:
     if not name.startswith("g_s"):
         return onnxruntime_factory(threads=1)(name, graph, info)
     b, _, h, w = info.inputs[0].shape
-    return lambda _inputs: {"x_hat": np.zeros((b, 3, 16 * h, 16 * w), np.float32)}
+    return lambda _inputs: {"x_hat": np.zeros((b, 3, LATENT_STRIDE * h, LATENT_STRIDE * w), np.float32)}
 
 
 def main(bundle: Path, photograph: Path, files: Path, name: str) -> None:

@@ -99,9 +99,10 @@ def run_benchmark(
     from elic_runtime.bundle import Bundle
     from elic_runtime.files import sha256_file
     from elic_runtime.images import read_image
+    from elic_runtime.shapes import DOWNSAMPLING
 
     pixels = read_image(image)
-    pytorch_side = partial(_pytorch_side, key=key, variant=variant)
+    pytorch_side = partial(_pytorch_side, multiple=DOWNSAMPLING, key=key, variant=variant)
     sides: dict[str, tuple[Side, Path]] = {"pytorch": (pytorch_side, checkpoint), "bundle": (_bundle_side, bundle)}
     if against is not None:
         sides["against"] = (_bundle_side, against)
@@ -164,7 +165,7 @@ def _run() -> Timing:
 
 
 def _pytorch_side(
-    checkpoint: Path, pixels: Pixels, threads: int, *, key: str | None, variant: str | None
+    checkpoint: Path, pixels: Pixels, threads: int, *, multiple: int, key: str | None, variant: str | None
 ) -> Callable[[], Timing]:
     import torch
     from elic_models import load_checkpoint
@@ -178,7 +179,7 @@ def _pytorch_side(
     def run() -> Timing:
         start = time.perf_counter()
         x = image.permute(2, 0, 1)[None].float() / 255
-        x = pad(x, (0, -x.shape[3] % 64, 0, -x.shape[2] % 64), mode="replicate")
+        x = pad(x, (0, -x.shape[3] % multiple, 0, -x.shape[2] % multiple), mode="replicate")
         coded = model.compress(x)
         middle = time.perf_counter()
         x_hat = model.decompress(coded["strings"], coded["shape"])["x_hat"]
