@@ -17,7 +17,7 @@ CALIBRATION ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs wheels test-arm test-x86 clean
+.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs wheels test-arm test-x86 setup-rknn setup-qnn clean
 
 help:
 	@echo "make demo               set up, export, round-trip a photograph, print the proof"
@@ -32,6 +32,7 @@ help:
 	@echo "make docs               these pages and the Python API as a site, to build/docs"
 	@echo "make test-arm, test-x86 files that cross between this machine and emulated ones"
 	@echo "make wheels             wheels of Linux, macOS and Windows, x86-64 and ARM, to dist/"
+	@echo "make setup-rknn, -qnn   Rockchip's and Qualcomm's compilers, proprietary, in environments of their own"
 	@echo "make clean              remove build/"
 	@echo "CONFIG=... and OUT=... export something else: see deploy_configs/"
 	@echo "CALIBRATION=... takes your own photographs (a folder) for exact arithmetic"
@@ -105,6 +106,13 @@ wheels: $(READY)
 test-arm test-x86: test-%: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[wheels]'
 	$(BIN)/python scripts/cross_machines.py $*
+
+# Compilers that are proprietary and pin other versions: each in an environment of its own, with the runtime beside it.
+setup-rknn setup-qnn: setup-%:
+	@sed -n 's/^# //p' deploy_configs/$*-requirements.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --no-deps --requirement deploy_configs/$*-requirements.txt
+	.venv-$*/bin/pip install --quiet --no-deps --editable .
 
 clean:
 	rm -rf build

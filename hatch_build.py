@@ -33,6 +33,8 @@ class CompileCoder(BuildHookInterface[Any]):
         library.unlink(missing_ok=True)
         problem = compile_coder(source / "rans.c", library, platform)
         if problem:
+            if os.environ.get("ELIC_RANS_CC") == "":
+                return  # pure Python is what was asked for
             self.app.display_warning(f"entropy coding will run in Python, slowly: {problem}")
             return
         if self._folder:

@@ -1,7 +1,7 @@
 """Decode with IREE what ONNX Runtime compressed, by modules that the bundle's own script built.
 
 pip install 'elic-deploy[iree]'
-BUNDLE/targets/iree/build.sh
+python BUNDLE/targets/iree/convert.py
 python examples/iree_runner.py BUNDLE PHOTOGRAPH PICTURE
 """
 
@@ -12,13 +12,14 @@ from pathlib import Path
 import iree.runtime as iree
 import numpy as np
 from elic_runtime import Codec
+from elic_runtime.entries import Interface
 from elic_runtime.images import read_image, write_image
-from elic_runtime.manifest import TARGETS_NAME, SubgraphInfo
+from elic_runtime.manifest import TARGETS_NAME
 from elic_runtime.runners import Arrays, Runner
 
 
-def on_iree(name: str, graph: Path, info: SubgraphInfo) -> Runner:
-    """Load the module that `build.sh` made of one subgraph. The modules live as long as the runner."""
+def on_iree(name: str, graph: Path, info: Interface) -> Runner:
+    """Load the module that `convert.py` made of one subgraph. The modules live as long as the runner."""
     module = iree.load_vm_flatbuffer_file(
         str(graph.parent / TARGETS_NAME / "iree" / "vmfb" / f"{name}.vmfb"), driver="local-task"
     )

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import openvino
 from elic_runtime import Codec
+from elic_runtime.entries import Interface
 from elic_runtime.images import read_image, write_image
-from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.runners import Arrays, Runner
 
 CORE = openvino.Core()
 
 
-def on_openvino(_name: str, graph: Path, info: SubgraphInfo) -> Runner:
+def on_openvino(_name: str, graph: Path, info: Interface) -> Runner:
     """Load one subgraph. Without the hint, processors with bf16 compute in bf16, and no exact bundle survives that."""
     compiled = CORE.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

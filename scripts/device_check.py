@@ -57,7 +57,7 @@ def main(bundle: Path, photograph: Path, files: Path, name: str) -> None:
     start = time.perf_counter()
     coder = RecordingCoder(make_coder())
     codec = Codec.load(bundle, runner=without_g_s)
-    codec._coder = coder
+    codec.coder = coder
     seconds = {"load and conformance": time.perf_counter() - start}
     start = time.perf_counter()
     (files / f"{name}.elic").write_bytes(codec.compress(read_image(photograph)))

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import skimage
 from checkpoint_files import content, saved
+from copies import linked
+from elic_export.api import compile_bundle
 from elic_export.bundle import export_bundle
 from elic_export.config import ExportConfig
+from elic_export.errors import ExportError
 from elic_export.exact.calibration import Calibration, calibrate, crops_of, read_calibration
 from elic_export.exact.deployment import Deployment, deploy_exact, deploy_float
 from elic_models import Checkpoint, default_checkpoint, load_checkpoint
@@ -29,7 +32,7 @@ TINY = (16, 24, (4, 4, 4, 4, 8))
 
 SLOW = (
     *("checkpoint", "calibration", "bundle_path", "float_bundle_path", "no_entropy_path", "dynamic_path"),
-    *("trained_checkpoint", "trained_calibration", "trained_path", "folder", "edge"),
+    *("trained_checkpoint", "trained_calibration", "trained_path", "compiled_path", "folder", "edge"),
 )
 """Fixtures that load, calibrate, export or install: tests that need them come last, in this order."""
 
@@ -92,6 +95,20 @@ def trained_path(trained_deployment, config, tmp_path_factory) -> Path:
     """A bundle of the embedded model, exact as by default."""
     path = tmp_path_factory.mktemp("trained") / "static-128x192"
     export_bundle(trained_deployment, config, path)
+    return path
+
+
+COMPILERS = ("mnn", "openvino", "iree")
+"""Those that the development environment has."""
+
+
+@pytest.fixture(scope="session")
+def compiled_path(trained_path, tmp_path_factory) -> Path:
+    """The same bundle, compiled with every compiler that is installed with the tests; copy it before changing it."""
+    path = linked(trained_path, tmp_path_factory.mktemp("compiled") / "static-128x192")
+    for result in compile_bundle(path, COMPILERS):
+        if isinstance(result, ExportError):
+            raise result
     return path
 
 

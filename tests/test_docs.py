@@ -11,6 +11,7 @@ from pathlib import Path
 import elic_export
 import elic_models
 import elic_runtime
+import elic_runtime.runners
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,14 @@ def test_code_on_the_architecture_page_is_the_codes():
     assert len(blocks) == page.count("```python") >= 3
     for path, code in blocks:
         assert code in (ROOT / path).read_text(), path
+
+
+def test_a_runner_of_one_s_own_is_verified_as_the_page_says(bundle_path, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/targets.md").read_text(), re.MULTILINE | re.DOTALL)
+    page = {}
+    exec(code, page)
+    assert page["verified"](bundle_path, elic_runtime.runners.onnxruntime_factory())
+    assert "file: symbols that differ, at least 0" in capsys.readouterr().out
 
 
 def names_of_files(page):

@@ -7,8 +7,8 @@ import shutil
 import elic_export
 import elic_runtime
 import pytest
-from elic_export.config import DEPLOY_CONFIGS
 from elic_export.exact.calibration import write_calibration
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime.images import write_image
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

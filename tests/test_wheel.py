@@ -18,6 +18,8 @@ from elic_export.cli import DEFAULT_CONFIGS
 from elic_runtime.files import write_bytes
 from elic_runtime.images import read_image, write_image
 from elic_runtime.manifest import TARGETS_NAME
+from elic_runtime.metrics import psnr
+from elic_runtime.verify import PHOTOGRAPHS
 from halves import ship
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -28,6 +30,7 @@ else:
     import tomllib
 
 ROOT = Path(__file__).parents[1]
+EXPORT = ROOT / "export/elic_export"
 
 pytestmark = pytest.mark.slow
 MAX_WHEEL_BYTES = 1_000_000
@@ -114,9 +117,9 @@ def lowest(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engines(wheel, tmp_path_factory):
-    """The library with the engines that run here."""
+    """The library with its command line and the engines that run here."""
     constraints = pinned_versions()
-    return install(tmp_path_factory.mktemp("engines"), f"{wheel}[openvino,iree]", constraints=constraints)
+    return install(tmp_path_factory.mktemp("engines"), f"{wheel}[cli,mnn,openvino,iree]", constraints=constraints)
 
 
 @pytest.fixture
@@ -137,8 +140,12 @@ def test_the_wheel_holds_code_only(wheel):
     names = run(sys.executable, "-m", "zipfile", "--list", wheel)
     for package in ("elic_models", "elic_export", "elic_runtime"):
         assert f"{package}/__init__.py" in names
-    for name in ("parity/parity.html.j2", "targets/README.md.j2", "targets/rknn.py.j2"):
-        assert f"elic_export/{name}" in names
+    templates = [path for folder in ("parity", "compiling", "targets") for path in (EXPORT / folder).glob("*.j2")]
+    photographs = sorted((EXPORT / "photographs").glob("*.webp"))
+    assert len(templates) > 10
+    assert len(photographs) == PHOTOGRAPHS
+    for path in (*templates, *photographs):
+        assert path.relative_to(EXPORT.parent).as_posix() in names
     for name in ("thresholds.yaml", *DEFAULT_CONFIGS.values()):
         assert f"elic_export/deploy_configs/{name}" in names
     assert ".png" not in names
@@ -238,11 +245,34 @@ def test_openvino_decodes_a_file(engines, codec, bundle_path, photograph, tmp_pa
     check_engine(engines, "openvino", codec, bundle, photograph, tmp_path)
 
 
+def test_mnn_s_converter_runs(engines, codec, bundle_path, tmp_path):
+    """Of the graphs that Winograd's algorithm may run."""
+    bundle = shutil.copytree(bundle_path, tmp_path / "bundle")
+    run(engines / "python", bundle / TARGETS_NAME / "mnn/convert.py")
+    made = {path.name for path in (bundle / TARGETS_NAME / "mnn/models").iterdir()}
+    assert made == {"g_a.mnn", "h_a.mnn", "g_a_h_a.mnn", "g_s.mnn"}
+
+
+@pytest.mark.parametrize("engine", ["mnn", "openvino", "iree"])
+def test_what_was_compiled_runs_where_pytorch_is_not(
+    engines, engine, compiled_path, trained_codec, photograph, tmp_path
+):
+    """A device is verified, and files cross between it and the exporter's machine."""
+    given, image = ("--bundle", compiled_path, "--runner", engine), read_image(photograph)
+    run(engines / "elic", "verify", compiled_path, "--runner", engine)
+    run(engines / "elic", "compress", photograph, tmp_path / "a.elic", *given)
+    run(engines / "elic", "decompress", tmp_path / "a.elic", tmp_path / "a.png", *given)
+    here = trained_codec.decompress((tmp_path / "a.elic").read_bytes())
+    assert np.abs(here.astype(int) - read_image(tmp_path / "a.png")).max() <= 1
+    assert psnr(image, here) > 28
+
+
 def test_iree_decodes_a_file(engines, codec, bundle_path, photograph, tmp_path):
     """By modules of the bundle's own script."""
     bundle = shutil.copytree(bundle_path, tmp_path / "bundle")
-    path = {"PATH": f"{engines}:/usr/bin:/bin"}
-    run(bundle / TARGETS_NAME / "iree/build.sh", env=ENVIRONMENT | path)
+    run(engines / "python", bundle / TARGETS_NAME / "iree/convert.py")
+    made = {path.stem for path in (bundle / TARGETS_NAME / "iree/vmfb").iterdir()}
+    assert made == codec.bundle.manifest.subgraphs.keys()
     check_engine(engines, "iree", codec, bundle, photograph, tmp_path)
 
 

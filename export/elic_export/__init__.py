@@ -1,4 +1,4 @@
-"""Export ELIC from PyTorch to bundles of ONNX graphs, and measure their parity with PyTorch.
+"""Export ELIC from PyTorch to bundles of ONNX graphs, compile these, and measure their parity with PyTorch.
 
 PyTorch is imported by the first call that needs it. The call that compares a bundle with PyTorch is `measure_parity`,
 since `parity` is the name of the package that implements it.
@@ -12,10 +12,15 @@ from elic_runtime import __version__
 from elic_export.errors import ConfigError, ExportError, InexactError, OperatorError
 
 if TYPE_CHECKING:
-    from elic_export.api import Progress, export, measure_parity
-    from elic_export.config import ExportConfig, Thresholds, read_config, read_thresholds
+    from elic_export.api import Progress, compile_bundle, export, measure_parity
+    from elic_export.compiling.compile import Compiled
+    from elic_export.compiling.settings import CompileSettings
+    from elic_export.config import ExportConfig, read_config
+    from elic_export.thresholds import Thresholds, read_thresholds
 
 __all__ = [
+    "CompileSettings",
+    "Compiled",
     "ConfigError",
     "ExportConfig",
     "ExportError",
@@ -24,6 +29,7 @@ __all__ = [
     "Progress",
     "Thresholds",
     "__version__",
+    "compile_bundle",
     "export",
     "measure_parity",
     "read_config",
@@ -31,13 +37,16 @@ __all__ = [
 ]
 
 _LAZY = {
+    "CompileSettings": "compiling.settings",
+    "Compiled": "compiling.compile",
     "ExportConfig": "config",
     "Progress": "api",
-    "Thresholds": "config",
+    "Thresholds": "thresholds",
+    "compile_bundle": "api",
     "export": "api",
     "measure_parity": "api",
     "read_config": "config",
-    "read_thresholds": "config",
+    "read_thresholds": "thresholds",
 }
 """The modules of the names that need packages which the extra `export` installs."""
 

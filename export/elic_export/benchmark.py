@@ -59,6 +59,7 @@ def run_benchmark(
     against: Path | None = None,
     key: str | None = None,
     variant: str | None = None,
+    runner: str = "onnxruntime",
 ) -> Result:
     """Time PyTorch and a bundle on one photograph.
 
@@ -78,6 +79,8 @@ def run_benchmark(
         Folder of another bundle of the same checkpoint, which is timed as well.
     key, variant : str, optional
         Which network of the checkpoint to read, and which ELIC it must be; see `elic_models.load_checkpoint`.
+    runner : str
+        What runs the bundle: one of `elic_runtime.runners.RUNNERS`. ONNX Runtime runs the other one.
 
     Returns
     -------
@@ -103,16 +106,16 @@ def run_benchmark(
 
     pixels = read_image(image)
     pytorch_side = partial(_pytorch_side, multiple=DOWNSAMPLING, key=key, variant=variant)
-    sides: dict[str, tuple[Side, Path]] = {"pytorch": (pytorch_side, checkpoint), "bundle": (_bundle_side, bundle)}
-    if against is not None:
-        sides["against"] = (_bundle_side, against)
+    bundles = {"bundle": (bundle, runner)} | ({"against": (against, "onnxruntime")} if against is not None else {})
+    sides: dict[str, tuple[Side, Path]] = {"pytorch": (pytorch_side, checkpoint)}
+    sides |= {side: (partial(_bundle_side, runner=name), path) for side, (path, name) in bundles.items()}
     digest = sha256_file(checkpoint)
-    for work, path in sides.values():
-        if work is _bundle_side and Bundle(path).manifest.checkpoint.sha256 != digest:
+    for path, _ in bundles.values():
+        if Bundle(path).manifest.checkpoint.sha256 != digest:
             raise ExportError(f"{path}: exported from another checkpoint; pass that one with --checkpoint")
     runs, machine = _time_in_turns(sides, pixels, threads, rounds)
-    cuts = {side: _cut(path, pixels) for side, (work, path) in sides.items() if work is _bundle_side}
-    return _conditions(image, pixels, threads, cuts) | machine | _summarize(runs)
+    cuts = {side: _cut(path, pixels) for side, (path, _) in bundles.items()}
+    return _conditions(image, pixels, threads, cuts) | {"runner": runner} | machine | _summarize(runs)
 
 
 def _time_in_turns(
@@ -189,30 +192,30 @@ def _pytorch_side(
     return run
 
 
-def _bundle_side(bundle: Path, pixels: Pixels, threads: int) -> Callable[[], Timing]:
+def _bundle_side(folder: Path, pixels: Pixels, threads: int, *, runner: str) -> Callable[[], Timing]:
     from elic_runtime import Codec
-    from elic_runtime.bundle import Bundle
-    from elic_runtime.manifest import SubgraphInfo
-    from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
+    from elic_runtime.entries import Interface
+    from elic_runtime.runners import Arrays, Runner, open_with
+    from elic_runtime.shapes import MAX_PIXELS
     from elic_runtime.subgraphs import deciding_names
 
-    factory = onnxruntime_factory(threads=threads)
-    deciding = deciding_names(Bundle(bundle).manifest.model)
+    bundle, factory = open_with(folder, runner, threads=threads)
+    deciding = deciding_names(bundle.manifest.model)
     inside: dict[str, float] = {}
 
-    def timed(name: str, graph: Path, info: SubgraphInfo) -> Runner:
-        runner = factory(name, graph, info)
+    def timed(name: str, graph: Path, info: Interface) -> Runner:
+        load = factory(name, graph, info)
 
         def run_graph(inputs: Arrays) -> Arrays:
             start = time.perf_counter()
-            outputs = runner(inputs)
+            outputs = load(inputs)
             inside[name] = inside.get(name, 0.0) + time.perf_counter() - start
             return outputs
 
         return run_graph
 
-    codec = Codec.load(bundle, runner=timed)
-    codec._coder = _TimedCoder(codec._coder, inside)
+    codec = Codec(bundle, timed, encode=True, decode=True, max_pixels=MAX_PIXELS)
+    codec.coder = _TimedCoder(codec.coder, inside)
     stages: dict[str, Callable[[Any], Any]] = {"compress": codec.compress, "decompress": codec.decompress}
 
     def run() -> Timing:

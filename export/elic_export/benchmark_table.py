@@ -25,7 +25,7 @@ def print_benchmark(result: Result, console: Console) -> None:
         f"{escape(result['image'])}, {result['height']}x{result['width']} (height x width), "
         f"{_tiles(result, 'bundle')}\n"
         f"{result['machine']} with {result['instruction_set']}, {result['threads']} threads, "
-        f"best (median) of {result['rounds']}"
+        f"runner {result['runner']}, best (median) of {result['rounds']}"
     )
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     sides = ("pytorch", "bundle")
@@ -43,7 +43,7 @@ def print_benchmark(result: Result, console: Console) -> None:
     peak = result["peak_mb"]
     if all(peak[side] is not None for side in sides):
         memory = f"{peak['pytorch'] / peak['bundle']:.2f}"
-        table.add_row("peak memory", *(f"{peak[side]:.0f} MB" for side in sides), memory, "")
+        table.add_row("peak memory", *(f"{peak[side]:.0f} MiB" for side in sides), memory, "")
     else:
         table.add_row("peak memory", "not known", "not known", "", "")
     console.print(table)

@@ -8,6 +8,8 @@ from pathlib import Path
 import onnx
 from elic_models import ModelSpec
 from elic_runtime.conformance import digest, write_patches
+from elic_runtime.entries import CheckpointInfo, ConformanceInfo, FileInfo, SubgraphInfo, TensorInfo, VerifyInfo
+from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
 from elic_runtime.manifest import (
     CALIBRATION_NAME,
@@ -15,31 +17,34 @@ from elic_runtime.manifest import (
     HTML_NAME,
     REPORT_NAME,
     TABLES_NAME,
-    CheckpointInfo,
-    ConformanceInfo,
-    FileInfo,
+    TARGETS_NAME,
+    VERIFY_NAME,
     Manifest,
-    SubgraphInfo,
-    TensorInfo,
 )
-from elic_runtime.manifest_file import MANIFEST_NAME, write_manifest
+from elic_runtime.manifest_file import MANIFEST_NAME, read_manifest, write_manifest
 from elic_runtime.model_info import ModelInfo
 from elic_runtime.shapes import Extent, fix, fixed_sizes, resolve
 from elic_runtime.subgraphs import Tensor, subgraphs
 from elic_runtime.tables import write_tables
+from elic_runtime.verify import write_known
 
 from elic_export.config import ExportConfig
 from elic_export.errors import ConfigError, ExportError
 from elic_export.exact.calibration import write_calibration
 from elic_export.exact.deployment import Deployment, fingerprint
 from elic_export.graphs.declare import Declaration, declare_codec, declare_no_entropy, model_info
+from elic_export.int8_layers import Int8Layers
 from elic_export.known_input import known_patches, known_trace
+from elic_export.known_photographs import known_photographs
 from elic_export.onnx_file import export_graph, sample_shapes
 from elic_export.passes.exported import Exported, Sample
-from elic_export.passes.operators import operator_counts
+from elic_export.passes.int8 import to_int8
+from elic_export.passes.operators import check_operators, operator_counts
 from elic_export.passes.rewrites import added_subgraphs
 from elic_export.replacing import replaced
 from elic_export.targets.write import write_targets
+from elic_export.thresholds import read_compiled_limits
+from elic_export.yaml_file import default_config
 
 DISTRIBUTION = "elic-deploy"
 
@@ -59,6 +64,7 @@ def export_bundle(
     out: Path,
     progress: Progress = iter,
     sources: str = UNKNOWN_SOURCES,
+    int8: Int8Layers | None = None,
 ) -> Manifest:
     """Export every subgraph of a config into a folder.
 
@@ -77,6 +83,8 @@ def export_bundle(
         Shows progress by wrapping the subgraphs.
     sources : str, optional
         Digest of everything that the bundle is made from, as `sources_digest` returns it.
+    int8 : Int8Layers, optional
+        For a config in int8: the layers that compute in 8 bits.
 
     Returns
     -------
@@ -86,7 +94,7 @@ def export_bundle(
     Raises
     ------
     ExportError
-        If the deployment is in another arithmetic than the config's, if the folder is something else than a bundle or
+        If the deployment or the layers do not fit the config, if the folder is something else than a bundle or
         cannot be written, or if a subgraph cannot be exported.
 
     """
@@ -95,8 +103,23 @@ def export_bundle(
             f"the config asks for {config.arithmetic} arithmetic, the deployment is in {deployment.arithmetic}; "
             f"make it with deploy_{config.arithmetic}, or write arithmetic: {deployment.arithmetic} in the config"
         )
+    if (config.precision == "int8") != (int8 is not None):
+        raise ExportError(
+            "a config with precision: int8, and no other, needs layers: choose them with choose_int8_layers"
+        )
     with replaced(out, _check_replaceable) as folder:
-        return _fill(deployment, config, folder, progress, sources)
+        return _fill(deployment, config, folder, progress, sources, int8)
+
+
+def compiled_targets(folder: Path) -> tuple[str, ...]:
+    """Return the tools whose folders in `targets/` hold more than an export wrote; none if there is no bundle."""
+    try:
+        manifest = read_manifest(folder)
+    except BundleError:
+        return ()
+    written = {target.file for target in manifest.targets}
+    files = (path.relative_to(folder) for path in (folder / TARGETS_NAME).glob("*/**/*") if path.is_file())
+    return tuple(sorted({file.parts[1] for file in files if file.as_posix() not in written}))
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -117,8 +140,9 @@ def _check_replaceable(folder: Path) -> None:
         listed |= {t if isinstance(t, str) else t["file"] for t in manifest.get("targets", ())}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise no_bundle from None
-    listed |= {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, REPORT_NAME, HTML_NAME}
-    others = sorted(names - listed)
+    listed |= {MANIFEST_NAME, TABLES_NAME, CALIBRATION_NAME, CONFORMANCE_NAME, VERIFY_NAME, REPORT_NAME, HTML_NAME}
+    # Whatever is in `targets/` was generated, by the export, by the scripts in it, or by `elic-export compile`.
+    others = sorted(name for name in names - listed if not name.startswith(f"{TARGETS_NAME}/"))
     if others:
         raise ExportError(
             f"{folder}: is not just a bundle: it contains {others[0]}, which no export wrote; move that away, "
@@ -132,6 +156,7 @@ def _fill(
     folder: Path,
     progress: Progress,
     sources: str,
+    int8: Int8Layers | None,
 ) -> Manifest:
     spec = deployment.model.spec
     model = model_info(spec)
@@ -141,9 +166,9 @@ def _fill(
     _check_renames(graphs, model, config)
     subgraphs = {}
     for declaration in progress(graphs):
-        extent = config.shape if declaration.subgraph.encoder_only else config.decoder
+        extent = config.extent(declaration.subgraph)
         for exported in export_graph(declaration, deployment, config, extent, known.get(declaration.name, ())):
-            subgraphs[exported.name] = _write_graph(exported, folder, config, extent)
+            subgraphs[exported.name] = write_graph(exported, folder, config, extent, int8)
     manifest = Manifest(
         producer=f"{DISTRIBUTION} {version(DISTRIBUTION)}",
         model=model,
@@ -151,10 +176,12 @@ def _fill(
         form=config.form,
         encoder=config.shape,
         decoder=config.decoder,
+        cpu=config.cpu,
         batch=config.batch,
         opset=config.opset,
         rewrites=config.rewrites,
         precision=config.precision,
+        int8=int8.info if int8 else None,
         arithmetic=deployment.arithmetic,
         subgraphs=subgraphs,
         entropy_tables=_file_info(folder / TABLES_NAME),
@@ -166,7 +193,19 @@ def _fill(
     targets = write_targets(manifest, folder)
     manifest = manifest.model_copy(update={"targets": targets})
     write_manifest(folder, manifest)
+    if config.form != "no-entropy":
+        manifest = manifest.model_copy(update={"verify": _write_verify(deployment, folder)})
+        write_manifest(folder, manifest)
     return manifest
+
+
+def _write_verify(deployment: Deployment, folder: Path) -> VerifyInfo:
+    """Write what a device is verified with, for which the bundle itself codes a photograph."""
+    path = folder / VERIFY_NAME
+    write_known(path, known_photographs(deployment, folder))
+    info = _file_info(path)
+    limits = read_compiled_limits(default_config("thresholds.yaml"))
+    return VerifyInfo(file=info.file, sha256=info.sha256, limits=limits)
 
 
 def declare(spec: ModelSpec, config: ExportConfig) -> list[Declaration]:
@@ -209,7 +248,9 @@ def _write_exact(
     patches = known_patches(deployment.model)
     write_patches(conformance, patches)
     info = _file_info(conformance)
-    traces = [known_trace(deployment, model, *at, patches) for at in sample_shapes(config, config.decoder)]
+    traces = [
+        known_trace(deployment, model, *at, patches) for at in sample_shapes(config, config.cpu or config.decoder)
+    ]
     digests = {name: digest(outputs, list(outputs)) for name, (_, outputs) in traces[0].items()}
     samples = {name: [Sample(*trace[name], exact=True) for trace in traces] for name in traces[0]}
     return (
@@ -223,8 +264,40 @@ def _file_info(path: Path) -> FileInfo:
     return FileInfo(file=path.name, sha256=sha256_file(path))
 
 
-def _write_graph(exported: Exported, folder: Path, config: ExportConfig, extent: Extent) -> SubgraphInfo:
+def write_graph(
+    exported: Exported, folder: Path, config: ExportConfig, extent: Extent, int8: Int8Layers | None = None
+) -> SubgraphInfo:
+    """Write one graph into a folder.
+
+    Parameters
+    ----------
+    exported : Exported
+        The graph.
+    folder : Path
+        The folder.
+    config : ExportConfig
+        What it was exported with.
+    extent : Extent
+        The image sizes that it takes.
+    int8 : Int8Layers, optional
+        Layers to convert to int8, if it has them.
+
+    Returns
+    -------
+    SubgraphInfo
+        Its entry for the manifest.
+
+    Raises
+    ------
+    OperatorError
+        If the config does not allow an operator that int8 needs.
+
+    """
     path, graph = folder / f"{exported.name}.onnx", exported.graph
+    if int8 is not None:
+        graph = to_int8(exported.name, graph, int8.ranges)
+        onnx.checker.check_model(graph, full_check=True)
+        check_operators(exported.name, graph, config.allowed_operators)
     # Counted before the weights leave the graph.
     operators = operator_counts(graph)
     data = f"{path.name}.data" if config.external_data else None
@@ -244,6 +317,7 @@ def _write_graph(exported: Exported, folder: Path, config: ExportConfig, extent:
         operators=operators,
         external_data=_file_info(external) if external is not None and external.is_file() else None,
         cut_after=exported.cut_after,
+        reach=exported.reach,
     )
 
 

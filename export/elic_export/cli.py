@@ -2,19 +2,22 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from elic_runtime.commands.console import (
+    BAD_INPUT,
     CHECK_FAILED,
     console,
     fail,
+    note,
     one_line_errors,
     print_json,
     print_version,
     progress,
     run_app,
 )
+from elic_runtime.entries import GraphPrecision
 from elic_runtime.errors import ElicError
 
 from elic_export.errors import ConfigError, ExportError
@@ -217,6 +220,83 @@ def parity(
         raise typer.Exit(CHECK_FAILED)
 
 
+@app.command("compile")
+@one_line_errors(ElicError, ExportError, ModuleNotFoundError)
+def compile_(
+    bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
+    target: Annotated[
+        list[str],
+        typer.Option("--target", help="mnn, openvino, iree, rknn, qnn, or all that are installed. Repeat it for more."),
+    ],
+    checkpoint: CheckpointOption = None,
+    key: KeyOption = None,
+    variant: VariantOption = None,
+    platform: Annotated[
+        str | None, typer.Option(help="What to compile for, such as rk3588 or cuda.", show_default="the tool's first")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Precision of the result.", show_default="the tool's first")
+    ] = None,
+    rewrite: Annotated[
+        list[str] | None,
+        typer.Option("--rewrite", help="Rewrite of the graphs, or none.", show_default="those that suit the tool"),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds per graph after which a compiler is killed.")] = 1800,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Threads to verify with; 0 for one per core.")] = 0,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="For int8: photograph or folder of them.", show_default="deploy_configs/calibration"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compile the transforms with a vendor's tool, and verify what it made beside ONNX Runtime.
+
+    Binaries, log and results are written into DIR/targets. `elic compress --runner` then runs them. The subgraphs that
+    decide symbols stay in ONNX Runtime. The exit code is 1 if a result is not accepted.
+    """
+    from elic_export.api import compile_bundle
+    from elic_export.compiling.render import compiled_facts, print_compiled, write_pages
+    from elic_export.compiling.settings import CompileSettings
+    from elic_export.compiling.toolchain import NotInstalledError
+    from elic_export.targets.registry import compilable
+
+    every = target == ["all"]
+    settings = CompileSettings(platform, _precision(precision), _rewrites(rewrite), timeout, threads)
+    names = compilable() if every else target
+    done, failed, rejected = [], False, False
+    for name, result in zip(
+        names,
+        compile_bundle(
+            bundle,
+            names,
+            checkpoint=checkpoint,
+            key=key,
+            variant=variant,
+            settings=settings,
+            calibration=calibration,
+            progress=progress,
+        ),
+        strict=True,
+    ):
+        if isinstance(result, NotInstalledError) and every:
+            note(str(result))
+        elif isinstance(result, ExportError):
+            failed = True
+            fail(str(result))
+        else:
+            done.append(result)
+            write_pages(bundle)
+            if not as_json:
+                print_compiled(result, console())
+            if result.target.passed is False:
+                rejected = True
+                fail(f"{name}: {', '.join(result.rejected)}: not accepted")
+    if as_json:
+        print_json([compiled_facts(result) for result in done])
+    if failed or rejected:
+        raise typer.Exit(BAD_INPUT if failed else CHECK_FAILED)
+
+
 @app.command()
 @one_line_errors(ElicError, ExportError, ModuleNotFoundError)
 def bench(
@@ -230,6 +310,7 @@ def bench(
     against: Annotated[
         Path | None, typer.Option(help="Another bundle, to compare the time of h_s and the context subgraphs with.")
     ] = None,
+    runner: Annotated[str, typer.Option(help="What runs the bundle, such as mnn or auto.")] = "onnxruntime",
     as_json: JsonOption = False,
 ) -> None:
     """Time the bundle against PyTorch: compress, decompress, where the time goes, and peak memory."""
@@ -237,7 +318,7 @@ def bench(
     from elic_export.benchmark import run_benchmark
     from elic_export.benchmark_table import print_benchmark
 
-    result = run_benchmark(bundle, checkpoint_path(checkpoint), image, threads, rounds, against, key, variant)
+    result = run_benchmark(bundle, checkpoint_path(checkpoint), image, threads, rounds, against, key, variant, runner)
     if as_json:
         print_json(result)
     else:
@@ -264,14 +345,15 @@ def _export(
     from elic_runtime.commands.info import bundle_facts
 
     from elic_export.api import export_or_reuse
-    from elic_export.config import bundle_name, default_config, read_config, with_shape
+    from elic_export.config import bundle_name, read_config, with_shape
+    from elic_export.yaml_file import default_config
 
     named = config or default_config(DEFAULT_CONFIGS[form])
     written = chosen = read_config(named, form)
     if shape is not None:
         chosen = with_shape(written, *_parse_shape(shape))
     folder = out or Path("build") / bundle_name(named, written.shape, chosen.shape, checkpoint, key)
-    done = export_or_reuse(
+    exported = export_or_reuse(
         chosen,
         checkpoint,
         folder,
@@ -280,8 +362,10 @@ def _export(
         variant=variant,
         force=force,
         progress=progress,
-    ).reused
-    facts = bundle_facts(folder)
+    )
+    if exported.stale:
+        note(f"what {', '.join(exported.stale)} made of the earlier export was removed: compile {folder} again")
+    done, facts = exported.reused, bundle_facts(folder)
     if as_json:
         print_json(facts | {"up_to_date": done})
     else:
@@ -290,6 +374,27 @@ def _export(
         state = ", up to date" if done else ""
         print(f"{folder}: {graphs}, {form} {chosen.shape}, opset {chosen.opset}, {size:.0f} MB{state}")
         print(f"look at it with: elic info {folder}")
+
+
+def _precision(text: str | None) -> Any:
+    known = get_args(GraphPrecision)
+    if text is not None and text not in known:
+        raise ConfigError(f"--precision {text}: it is one of {', '.join(known)}")
+    return text
+
+
+def _rewrites(names: list[str] | None) -> tuple[str, ...] | None:
+    """Return the named rewrites, or None for those that suit the tool. `none` stands for no rewrite."""
+    from elic_export.passes.rewrites import REWRITES
+
+    if names is None:
+        return None
+    chosen = tuple(name for name in names if name != "none")
+    unknown = [name for name in chosen if name not in REWRITES or REWRITES[name].adds]
+    if unknown:
+        known = ", ".join(name for name, rewrite in REWRITES.items() if not rewrite.adds)
+        raise ConfigError(f"--rewrite {unknown[0]}: it is one of {known}, or none")
+    return chosen
 
 
 def _parse_shape(text: str) -> tuple[int, int]:

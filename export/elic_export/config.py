@@ -1,40 +1,34 @@
-"""Export configs and parity thresholds: YAML files of `deploy_configs/`, read into checked data classes."""
+"""Export configs: what to export, read from YAML files such as those of `deploy_configs/`."""
 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import yaml
-from elic_runtime.manifest import GraphPrecision, Precision
-from elic_runtime.shapes import AnyBatch, AnyExtent, Batch, Extent
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from elic_runtime.entries import Precision
+from elic_runtime.shapes import DOWNSAMPLING, AnyBatch, AnyExtent, Batch, Extent, Shape
+from elic_runtime.subgraphs import Subgraph, on_cpu
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from elic_export.errors import ConfigError
 from elic_export.passes.rewrites import REWRITES, Rewrite, added_subgraphs
-
-_INSTALLED = Path(__file__).resolve().parent / "deploy_configs"
-
-DEPLOY_CONFIGS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "deploy_configs"
-"""The folder in a checkout. An installed wheel contains the default configs and the thresholds only."""
+from elic_export.yaml_file import Section, first_problem, read_text, validate
 
 MAX_EXPORT_PIXELS = 1 << 24
 """Largest image, or batch of images, of an export. Tracing holds features of N channels: 13 GB at this size."""
 
+CPU_SIZE = 1024
+"""Height and width, in pixels, of the largest windows of subgraphs on the CPU, where a config does not state them."""
+
 OPSETS = (11, 20)
 """First and last ONNX opset that an export may have."""
 
-Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+INT8_OPSET = 13
+"""First opset whose DequantizeLinear has an axis."""
 
 TensorName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_.]*$")]
 """A name that every compiler accepts."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-_S = TypeVar("_S", bound=_Section)
 
 
 def _known_rewrite(name: str) -> str:
@@ -48,7 +42,7 @@ RewriteName = Annotated[str, AfterValidator(_known_rewrite)]
 Form = Literal["static", "dynamic", "no-entropy"]
 
 
-class ExportConfig(_Section):
+class ExportConfig(Section):
     """What to export; docs/export.md has examples.
 
     Parameters
@@ -60,12 +54,17 @@ class ExportConfig(_Section):
         Height and width of the image x in pixels, multiples of 64: one size, or `min` and `max`.
     decoder_shape : Extent, optional
         The same for the subgraphs that a decoder runs. The default is `shape`.
+    cpu_shape : Extent, optional
+        The same for the subgraphs that run on the CPU wherever the others run: h_s, the context subgraphs and, beside
+        `g_a_h_a`, h_a. The default of a static form in exact arithmetic is a range from 64x64 to 1024x1024 or to
+        `shape`, so that images of all sizes can be coded; otherwise it is what the others have.
     batch : Batch
         Number of images that a graph takes: one number, or `min` and `max`.
     opset : int
         ONNX opset of the graphs, 11 to 20.
-    precision : {"fp32", "mixed", "fp16"}
+    precision : {"fp32", "mixed", "fp16", "int8"}
         Precision of weights and activations. `mixed` is fp32 in subgraphs that decide symbols, and fp16 elsewhere.
+        `int8` has QuantizeLinear and DequantizeLinear around those layers of g_a and g_s that a search chooses.
     tensors : {"fp32", "fp16"}
         Precision of the inputs and outputs of subgraphs in fp16.
     arithmetic : {"exact", "float"}
@@ -96,6 +95,7 @@ class ExportConfig(_Section):
     form: Form
     shape: AnyExtent
     decoder_shape: AnyExtent | None = None
+    cpu_shape: AnyExtent | None = None
     batch: AnyBatch = Batch()
     opset: Annotated[int, Field(strict=True, ge=OPSETS[0], le=OPSETS[1])] = 17
     precision: Precision = "fp32"
@@ -105,13 +105,13 @@ class ExportConfig(_Section):
     rewrites: tuple[RewriteName, ...] = ()
     split_g_s_after: str = "/9/Add"
     external_data: bool = False
-    rename: dict[TensorName, TensorName] = {}
+    rename: dict[TensorName, TensorName] = Field(default_factory=dict)
     allowed_operators: frozenset[str] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "ExportConfig":
         # In the order of the fields, since only the first problem is reported.
-        for extent in (self.shape, self.decoder):
+        for extent in (self.shape, self.decoder, *filter(None, [self.cpu])):
             # Tracing needs memory for the smallest shape; whether the largest one fits is up to the device.
             if max(extent.max.height * extent.max.width, extent.min.pixels * self.batch.max) > MAX_EXPORT_PIXELS:
                 raise ValueError(
@@ -128,8 +128,10 @@ class ExportConfig(_Section):
             raise ValueError(f"decoder_shape {self.decoder} does not include {self.shape}, the shape of the encoder")
         if self.precision == "fp16" and self.arithmetic == "exact":
             raise ValueError("precision: fp16 cannot be exact; use precision: mixed, or arithmetic: float")
-        if self.tensors == "fp16" and self.precision == "fp32":
+        if self.tensors == "fp16" and self.precision not in ("fp16", "mixed"):
             raise ValueError("tensors: fp16 inputs and outputs need precision: fp16 or mixed")
+        if self.precision == "int8" and self.opset < INT8_OPSET:
+            raise ValueError(f"precision: int8 needs opset {INT8_OPSET} or later, for weights with a scale per channel")
         if len(set(self.rename.values())) < len(self.rename):
             raise ValueError("rename: two tensors have the same new name")
         if not self.likelihoods and self.form != "no-entropy":
@@ -137,6 +139,16 @@ class ExportConfig(_Section):
         if self.form == "no-entropy" and added_subgraphs(self.rewrites):
             ignored = sorted(name for name in self.rewrites if REWRITES[name].adds)
             raise ValueError(f"rewrites: {', '.join(ignored)}: not for the no-entropy form, which is one graph")
+        return self
+
+    @model_validator(mode="after")
+    def _check_cpu_shape(self) -> "ExportConfig":
+        if self.cpu_shape is None:
+            return self
+        if self.form == "no-entropy":
+            raise ValueError("cpu_shape: not for the no-entropy form, which is one graph")
+        if not (self.cpu_shape.min <= self.shape.min and self.cpu_shape.min <= self.decoder.min):
+            raise ValueError(f"cpu_shape {self.cpu_shape} does not include the smallest image, {self.decoder.min}")
         return self
 
     @model_validator(mode="after")
@@ -163,122 +175,34 @@ class ExportConfig(_Section):
         """Sizes of x that h_s, the context subgraphs and g_s are exported for."""
         return self.decoder_shape or self.shape
 
+    @property
+    def cpu(self) -> Extent | None:
+        """Sizes of x that the subgraphs on the CPU are exported for, or None if they take what the others take."""
+        if self.cpu_shape is not None or self.form != "static" or self.arithmetic != "exact":
+            return self.cpu_shape
+        shape = self.shape.max
+        return Extent(
+            min=Shape(height=DOWNSAMPLING, width=DOWNSAMPLING),
+            max=Shape(height=max(CPU_SIZE, shape.height), width=max(CPU_SIZE, shape.width)),
+        )
 
-def _covers(outer: Extent, inner: Extent) -> bool:
-    return outer.holds(inner.min.height, inner.min.width) and outer.holds(inner.max.height, inner.max.width)
-
-
-class GraphLimits(_Section):
-    """Limits by the precision of a subgraph, since a mixed bundle has subgraphs of both precisions.
-
-    Parameters
-    ----------
-    fp32, fp16 : float
-        The limit of subgraphs in that precision.
-
-    """
-
-    fp32: Limit
-    fp16: Limit
-
-    def of(self, precision: GraphPrecision) -> float:
-        """Return the limit of one precision.
+    def extent(self, subgraph: Subgraph) -> Extent:
+        """Return the sizes of x that a subgraph is exported for.
 
         Parameters
         ----------
-        precision : {"fp32", "fp16"}
-            Precision of the subgraph.
+        subgraph : Subgraph
+            Any that the config exports.
 
         """
-        return self.fp32 if precision == "fp32" else self.fp16
+        merged = "g_a_h_a" in added_subgraphs(self.rewrites)
+        if self.cpu is not None and on_cpu(subgraph.name, merged=merged):
+            return self.cpu
+        return self.shape if subgraph.encoder_only else self.decoder
 
 
-def _of_either(value: object) -> object:
-    """Take one number as the limit of both precisions."""
-    return {"fp32": value, "fp16": value} if isinstance(value, int | float) else value
-
-
-class Thresholds(_Section):
-    """The largest errors that parity accepts, for bundles of one precision and one arithmetic.
-
-    Parameters
-    ----------
-    relative_error : GraphLimits or float
-        Largest error of a subgraph's output, over the range of PyTorch's output. One number is for both precisions.
-    index_fraction, symbol_fraction : float
-        Share of the scale indexes, and of the symbols, that differ from PyTorch's.
-    size_difference : float
-        How much larger the streams of an image are than PyTorch's, as a share of these.
-    rate_cost, rate_cost_total : float
-        How much larger a file is than the one that the checkpoint's own means and scales would give with the same
-        scale thresholds, as a share of that one: for each image, and for all images together.
-    scatter_bytes : float
-        Size of a file below which a single symbol weighs more. For a file of n bytes, fewer than this,
-        `size_difference`, `rate_cost`, `half_rate_cost`, `half_psnr_lost_db` and `psnr_difference_db` are multiplied by
-        scatter_bytes / n, and so is `rate_cost_total`, where n is the size of all files together.
-    stream_end_bytes, coding_overhead : float
-        How much larger a stream is than its ideal code length: the bytes that its end costs, plus a share of the
-        length.
-    bits_difference, correlation_lost : float
-        Error of a no-entropy graph's likelihoods: the difference of the bits of an image, as a share of PyTorch's,
-        and 1 minus the correlation of the bits symbol by symbol.
-    bits_scatter_bytes : float
-        For images of n bytes, fewer than this, `bits_difference`, `correlation_lost` and `psnr_difference_db` of a
-        no-entropy graph are multiplied by bits_scatter_bytes / n.
-    psnr_difference_db : float
-        Difference of the decoded picture's PSNR from PyTorch's. A PSNR above that of rounding to 8 bits, 58.9 dB,
-        counts as 58.9 dB.
-    x_hat_steps : float
-        Largest difference of x_hat from PyTorch's for the same y_hat, in steps of 1/255.
-    half_rate_cost, half_psnr_lost_db : float
-        How much larger a file is, as a share, and how much worse its picture is, if activations are rounded to fp16.
-
-    Examples
-    --------
-    >>> thresholds = read_thresholds("thresholds.yaml", "fp32", "exact")
-    >>> thresholds.x_hat_steps
-    1.0
-
-    """
-
-    relative_error: Annotated[GraphLimits, BeforeValidator(_of_either)]
-    index_fraction: Limit
-    symbol_fraction: Limit
-    size_difference: Limit
-    rate_cost: Limit
-    rate_cost_total: Limit
-    scatter_bytes: Limit
-    stream_end_bytes: Limit
-    coding_overhead: Limit
-    bits_difference: Limit
-    correlation_lost: Limit
-    bits_scatter_bytes: Limit = 0
-    psnr_difference_db: Limit
-    x_hat_steps: Limit
-    half_rate_cost: Limit = 0
-    half_psnr_lost_db: Limit = 0
-
-
-def default_config(name: str) -> Path:
-    """Return the path of a file or folder in `deploy_configs/`.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-
-    Raises
-    ------
-    ConfigError
-        If it is not there; an installed wheel contains only some of them.
-
-    """
-    path = DEPLOY_CONFIGS / name
-    if not path.exists():
-        raise ConfigError(
-            f"deploy_configs/{name} is not installed, only a checkout of the project has it; give a path of your own"
-        )
-    return path
+def _covers(outer: Extent, inner: Extent) -> bool:
+    return outer.holds(inner.min.height, inner.min.width) and outer.holds(inner.max.height, inner.max.width)
 
 
 def read_config(path: str | os.PathLike[str], form: Form | None = None) -> ExportConfig:
@@ -303,8 +227,8 @@ def read_config(path: str | os.PathLike[str], form: Form | None = None) -> Expor
 
     """
     path = Path(path)
-    text = _read(path)
-    config = _validate(ExportConfig, path, text, yaml.compose(text))
+    text = read_text(path)
+    config = validate(ExportConfig, path, text, yaml.compose(text))
     if form is not None and config.form != form:
         raise ConfigError(f"{path}: this config is for the {config.form} form, not {form}")
     return config
@@ -331,7 +255,9 @@ def with_shape(config: ExportConfig, height: int, width: int) -> ExportConfig:
             config.model_dump(exclude_unset=True) | {"shape": {"height": height, "width": width}}
         )
     except ValidationError as error:
-        raise ConfigError(f"--shape {height}x{width}: {_where(error, None)[0]}: {error.errors()[0]['msg']}") from None
+        raise ConfigError(
+            f"--shape {height}x{width}: {first_problem(error, None)[0]}: {error.errors()[0]['msg']}"
+        ) from None
 
 
 def bundle_name(config: Path, written: Extent, chosen: Extent, checkpoint: Path | None, key: str | None) -> str:
@@ -358,96 +284,3 @@ def bundle_name(config: Path, written: Extent, chosen: Extent, checkpoint: Path 
     if checkpoint is not None:
         name += "-" + re.sub(r"(\.pth\.tar|\.pth|\.pt|\.safetensors)$", "", checkpoint.name)
     return name if key is None else f"{name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}"
-
-
-def read_thresholds(path: str | os.PathLike[str], precision: str, arithmetic: str) -> Thresholds:
-    """Read the thresholds of one precision and one arithmetic.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        The YAML file.
-    precision : str
-        Precision of the bundle: `fp32`, `mixed` or `fp16`.
-    arithmetic : str
-        Arithmetic of its context model: `exact` or `float`.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, is not valid, or has no such thresholds.
-
-    Examples
-    --------
-    >>> read_thresholds("thresholds.yaml", "fp32", "exact").psnr_difference_db
-    0.02
-
-    """
-    path = Path(path)
-    text = _read(path)
-    node = yaml.compose(text)
-    for name in (precision, arithmetic):
-        entries = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((value for key, value in entries if key.value == name), None)
-    if node is None:
-        raise ConfigError(f"{path}: no thresholds for {precision} with {arithmetic} arithmetic")
-    return _validate(Thresholds, path, text, node, (precision, arithmetic))
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_repeated_keys(path, yaml.compose(text))
-        yaml.safe_load(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'damaged'}") from None
-    except (ValueError, AttributeError, KeyError, RecursionError) as error:
-        # PyYAML raises these for scalars that only look like a date, a number or a boolean.
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return text
-
-
-def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
-    """Raise ConfigError for a key that occurs twice, of which PyYAML would silently take the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"{path}:{key.start_mark.line + 1}: a key is not a plain word")
-            if key.value in seen:
-                raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: the key occurs twice")
-            seen.add(key.value)
-            _refuse_repeated_keys(path, value)
-
-
-def _validate(kind: type[_S], path: Path, text: str, node: yaml.Node | None, within: tuple[str, ...] = ()) -> _S:
-    content = yaml.safe_load(text)
-    for key in within:
-        content = content[key]
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        where, line = _where(error, node)
-        raise ConfigError(f"{path}:{line}: {where}: {error.errors()[0]['msg']}") from None
-
-
-def _where(error: ValidationError, node: yaml.Node | None) -> tuple[str, int]:
-    """Return the key of the first problem as it is written in the file, and the line of its deepest part there."""
-    loc = error.errors()[0]["loc"]
-    line = node.start_mark.line if node else 0
-    known = []
-    for i, part in enumerate(loc):
-        entries = node.value if isinstance(node, yaml.MappingNode) else []
-        found = [(key, value) for key, value in entries if key.value == part]
-        if found:
-            line, node = found[0][0].start_mark.line, found[0][1]
-        # pydantic reports problems of a single shape under min and max, which are not in the file.
-        if found or i == len(loc) - 1:
-            known.append(str(part))
-    return ".".join(known) or "the file", line + 1

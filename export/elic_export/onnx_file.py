@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxsim
 import torch
-from elic_runtime.manifest import GraphPrecision, graph_precision
+from elic_runtime.entries import GraphPrecision, Reach, graph_precision
 from elic_runtime.metrics import bits
 from elic_runtime.runners import Arrays
 from elic_runtime.shapes import Dim, Extent, Shape, fix, fixed_sizes, resolve
@@ -25,14 +25,15 @@ from elic_export.exact.deployment import Deployment
 from elic_export.graphs.declare import Declaration
 from elic_export.metrics import TensorError, correlation
 from elic_export.passes.cut import rename_tensors
-from elic_export.passes.exported import Exported, Sample, run_graph
+from elic_export.passes.exported import Exported, Sample, load_graph
 from elic_export.passes.fp16 import CONTEXT, LIKELIHOODS, TRANSFORMS, to_half
 from elic_export.passes.operators import check_operators
+from elic_export.passes.receptive_field import PROBE, reach
 from elic_export.passes.rewrites import REWRITES
 
-TOLERANCE: dict[GraphPrecision, float] = {"fp32": 1e-4, "fp16": 3e-2}
+TOLERANCE: dict[GraphPrecision, float] = {"fp32": 1e-4, "fp16": 3e-2, "int8": 1e-4}
 """Largest accepted error on noise, over the tensor's range, by the precision of the graph. It detects wrong graphs;
-parity measures rounding, on photographs and with stricter limits."""
+parity measures rounding, on photographs and with stricter limits. Layers become int8 after this check."""
 
 ROUNDED_PSNR, ROUNDED_BITS, ROUNDED_CORRELATION = 35.0, 0.02, 0.9
 """Limits of the no-entropy graph: smallest PSNR of x_hat against PyTorch's in dB, largest difference of the bits as a
@@ -123,7 +124,9 @@ def export_graph(
     for rewrite in rewrites:
         rewrite.of_graph(traced)
     _check_shapes(subgraph, traced, fixed)
-    whole = Exported(subgraph.name, traced, subgraph.inputs, subgraph.outputs)
+    whole = Exported(
+        subgraph.name, traced, subgraph.inputs, subgraph.outputs, reach=_reach(subgraph, traced, module, config)
+    )
     parts = [rewrite.parts(whole, samples[0], fixed, config.options_of(rewrite)) for rewrite in rewrites]
     chains = [[whole], *filter(None, parts)]
     finished = [[_finish(exported, subgraph, config) for exported in chain] for chain in chains]
@@ -171,6 +174,26 @@ def _trace(
         graph: onnx.ModelProto = onnxsim.simplify(onnx.load(path))[0]
     _store_constants(graph)
     return graph
+
+
+def _reach(subgraph: Subgraph, graph: onnx.ModelProto, module: nn.Module, config: ExportConfig) -> Reach | None:
+    """Measure the receptive field of a graph, unless it consists of several that have theirs."""
+    if subgraph.name in _COMPOSED:
+        return None
+    tensors = subgraph.inputs | subgraph.outputs
+    strides = {
+        role: (tensor.stride or 0, (tensor.stride or 0) * (1 + tensor.packed)) for role, tensor in tensors.items()
+    }
+    found = reach(subgraph.name, graph, strides)
+    if found is None:  # of a small shape
+        sample = _random_sample(subgraph, module, Shape(height=PROBE, width=PROBE), 1)
+        sizes = {"batch": 1, "height": PROBE, "width": PROBE}
+        found = reach(subgraph.name, _trace(subgraph, module, sample.inputs, config, sizes), strides)
+    return found
+
+
+_COMPOSED = ("g_a_h_a", NO_ENTROPY)
+"""Graphs of several transforms."""
 
 
 def _store_constants(graph: onnx.ModelProto) -> None:
@@ -248,8 +271,8 @@ def _run(exported: Exported, tensors: Arrays, names: dict[str, str]) -> Arrays:
     given = {names.get(role, role): tensors[role] for role in exported.inputs}
     if exported.graph.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16:
         given = {name: value.astype(np.float16) for name, value in given.items()}
-    found = run_graph(exported.name, exported.graph, [names.get(role, role) for role in exported.outputs], given)
-    return {role: value.astype(np.float32) for role, value in zip(exported.outputs, found, strict=True)}
+    found = load_graph(exported.name, exported.graph)(given)
+    return {role: found[names.get(role, role)].astype(np.float32) for role in exported.outputs}
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 
 from elic_export.errors import ExportError
 
-_PARTIAL, _OLD = ".partial", ".old"
+PARTIAL, _OLD = ".partial", ".old"
+"""Endings of the folders beside a folder that is being replaced."""
 
 
 @contextmanager
@@ -40,20 +41,41 @@ def replaced(out: Path, check: Callable[[Path], None]) -> Iterator[Path]:
     if out.exists():
         check(out)
     try:
-        with _lock(out).acquire(timeout=0):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            _clear(out)
-            partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=_PARTIAL, dir=out.parent))
+        with locked(out):
+            partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=PARTIAL, dir=out.parent))
             try:
                 yield partial
                 partial.chmod(0o755)
                 _replace(out, partial)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    except Timeout:
-        raise ExportError(f"{out}: another export is writing it: wait for it, or choose another --out") from None
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other exports and compilations from a folder, and clear away what a killed one left beside it.
+
+    Parameters
+    ----------
+    out : Path
+        The folder.
+
+    Raises
+    ------
+    ExportError
+        If another export or compilation is writing it.
+
+    """
+    out = out.resolve()
+    try:
+        with _lock(out).acquire(timeout=0):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _clear(out)
+            yield
+    except Timeout:
+        raise ExportError(f"{out}: another export or compilation is writing it: wait for it") from None
 
 
 def _lock(out: Path) -> FileLock:
@@ -70,7 +92,7 @@ def _clear(out: Path) -> None:
             if not out.exists() and (path / out.name).exists():
                 (path / out.name).rename(out)
             shutil.rmtree(path)
-        elif path.name.endswith(_PARTIAL):
+        elif path.name.endswith(PARTIAL):
             shutil.rmtree(path)
 
 

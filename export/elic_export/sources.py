@@ -79,7 +79,8 @@ def up_to_date(folder: Path, sources: str) -> bool:
         bundle.tables()
         for name in bundle.manifest.subgraphs:
             bundle.graph_path(name)
-        for info in (bundle.manifest.calibration, bundle.manifest.conformance, *bundle.manifest.targets):
+        manifest = bundle.manifest
+        for info in (manifest.calibration, manifest.conformance, manifest.verify, *manifest.targets):
             if info is not None:
                 bundle.file(info)
     except BundleError:

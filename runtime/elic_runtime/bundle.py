@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+from elic_runtime.entries import CompiledTarget, FileInfo, Interface, TargetFile
 from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
-from elic_runtime.manifest import FileInfo, Manifest, TargetFile
+from elic_runtime.manifest import Manifest
 from elic_runtime.manifest_file import read_manifest
 from elic_runtime.tables import EntropyTables, read_tables
 
@@ -17,6 +18,8 @@ class Bundle:
     ----------
     folder : str or PathLike
         The bundle's folder.
+    target : str, optional
+        Name of a compiler. The transforms are then those that it compiled, and not the ONNX graphs.
 
     Attributes
     ----------
@@ -28,13 +31,21 @@ class Bundle:
     Raises
     ------
     BundleError
-        If the folder contains no valid manifest.
+        If the folder contains no valid manifest, or nothing that the compiler made.
 
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], target: str | None = None) -> None:
         self.folder = Path(folder)
         self.manifest: Manifest = read_manifest(self.folder)
+        self._target = target
+        self._compiled: CompiledTarget | None = None
+        if target is not None:
+            self._compiled = self.manifest.compiled.get(target)
+            if self._compiled is None:
+                raise BundleError(
+                    f"{self.folder}: not compiled for {target}: elic-export compile {self.folder} --target {target}"
+                )
 
     def has(self, subgraph: str) -> bool:
         """Return whether a subgraph is listed and its files exist; the halves of a bundle may be shipped separately.
@@ -45,14 +56,39 @@ class Bundle:
             Name of the subgraph.
 
         """
+        if self._compiled is not None and not self.manifest.on_cpu(subgraph):
+            compiled = self._compiled.subgraphs.get(subgraph)
+            return compiled is not None and (self.folder / compiled.files[0].file).is_file()
         info = self.manifest.subgraphs.get(subgraph)
         if info is None:
             return False
         files = (info, info.external_data) if info.external_data else (info,)
         return all((self.folder / part.file).is_file() for part in files)
 
+    def interface(self, subgraph: str) -> Interface:
+        """Return the tensors of a subgraph.
+
+        Parameters
+        ----------
+        subgraph : str
+            Name of the subgraph.
+
+        Raises
+        ------
+        BundleError
+            If the subgraph was not exported, or not compiled.
+
+        """
+        if self._compiled is not None and not self.manifest.on_cpu(subgraph):
+            if subgraph not in self._compiled.subgraphs:
+                raise BundleError(f"{self.folder}: {self._target} did not compile {subgraph}")
+            return self._compiled.subgraphs[subgraph]
+        if subgraph not in self.manifest.subgraphs:
+            raise BundleError(f"{self.folder}: this {self.manifest.form} bundle was exported without {subgraph}")
+        return self.manifest.subgraphs[subgraph]
+
     def graph_path(self, subgraph: str) -> Path:
-        """Return the path of a subgraph's file, after its digest was checked.
+        """Return the path of the file that a runner loads, after its digest and those of its other files were checked.
 
         Parameters
         ----------
@@ -65,9 +101,14 @@ class Bundle:
             If the subgraph was not exported, or a file of it is missing or was changed.
 
         """
-        info = self.manifest.subgraphs.get(subgraph)
-        if info is None:
-            raise BundleError(f"{self.folder}: this {self.manifest.form} bundle was exported without {subgraph}")
+        self.interface(subgraph)
+        if self._compiled is not None and not self.manifest.on_cpu(subgraph):
+            first, *others = self._compiled.subgraphs[subgraph].files
+            for file in others:
+                if (self.folder / file.file).exists():  # a board may do without what only a simulator needs
+                    self.file(file)
+            return self.file(first)
+        info = self.manifest.subgraphs[subgraph]
         if info.external_data is not None:
             self.file(info.external_data)
         return self.file(info)

@@ -1,57 +1,38 @@
 """The codec: a bundle's subgraphs, joined with entropy coding on the CPU.
 
 ```
-image ─ tiles ─ g_a_h_a ─ y ──────── symbols ─ coder ─┐
-                        └ z ─ symbols ─ coder ────────┴─ .elic
-                                └ h_s ─ context passes ┘
-.elic ─ z ─ h_s ─ context passes, coder ─ y_hat ─ g_s ─ tiles ─ image
+image ─ windows ─ g_a ─ y ─ h_a ─ z ─ latents.py ─ container.py ─ .elic
+.elic ─ container.py ─ latents.py ─ y_hat ─ windows ─ g_s ─ image
 ```
+An image is one latent, whatever its size and the shapes of the graphs: graphs run in overlapping windows, and what
+decides symbols gives the integers of the whole latent.
 """
 
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from elic_runtime.batches import groups
 from elic_runtime.bundle import Bundle
-from elic_runtime.coder import Coder, Indexes, make_coder
-from elic_runtime.conformance import load_deciding, require_exact
-from elic_runtime.container import (
-    FINGERPRINT_BYTES,
-    CodedTile,
-    Container,
-    Section,
-    parse,
-    serialize,
-    symbols_checksum,
-)
-from elic_runtime.context import ContextModel, Floats, Symbols, pack
-from elic_runtime.errors import (
-    CoderError,
-    DesyncError,
-    ElicError,
-    FormatError,
-    NotFiniteError,
-    WrongBundleError,
-)
-from elic_runtime.pixels import check_image, to_image, to_input
-from elic_runtime.runners import Providers, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
-from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
-from elic_runtime.subgraphs import ANCHOR, H_S, NONANCHOR
-from elic_runtime.tables import CdfTables
-from elic_runtime.tiles import Image, PartialImage, TileGrid, fill, groups
-from elic_runtime.transforms import load_analysis, load_synthesis
+from elic_runtime.coder import make_coder
+from elic_runtime.conformance import require_exact
+from elic_runtime.container import FINGERPRINT_BYTES, CodedTile, Container, parse, serialize
+from elic_runtime.errors import ElicError, FormatError, WrongBundleError
+from elic_runtime.latents import LargestSymbol, LatentCoding
+from elic_runtime.pixels import check_image
+from elic_runtime.runners import Closable, Providers, Runner, RunnerFactory, describe_backend, load_runner, open_with
+from elic_runtime.shapes import MAX_PIXELS, Extent
+from elic_runtime.subgraphs import deciding_names
+from elic_runtime.tiles import Image, PartialImage, Region, TileGrid
+from elic_runtime.transforms import Analysis, Synthesis, load_windowed
+from elic_runtime.windows import DEFAULT_HALO, MAX_HALO, Window
 
 logger = logging.getLogger(__name__)
 
-PLAUSIBLE = 2048
-"""An upper bound, with a margin, of the symbols that trained models produce. Larger symbols may overflow fp16."""
+Progress = Callable[[int, int], None]
+"""Takes the number of windows that were computed, and of all that are known."""
 
 
 class Codec:
@@ -59,6 +40,15 @@ class Codec:
 
     A codec is loaded once and used for any number of images. Several threads may use it at once: it does not change
     after loading, and sessions of ONNX Runtime may run concurrently. A custom runner must allow concurrent runs too.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        The bundle.
+    max_pixels : int
+        Images with more pixels are refused.
+    coder : Coder
+        The entropy coder. One that replaces it, to measure or to observe, must write and read the same bytes.
 
     Examples
     --------
@@ -69,36 +59,53 @@ class Codec:
 
     """
 
-    def __init__(self, bundle: Bundle, factory: RunnerFactory, *, encode: bool, decode: bool, max_pixels: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        factory: RunnerFactory,
+        *,
+        encode: bool,
+        decode: bool,
+        max_pixels: int = MAX_PIXELS,
+        halo: int = DEFAULT_HALO,
+    ) -> None:
         """Initialize a codec; call `Codec.load` instead."""
 
         def load(name: str) -> Runner:
-            return load_runner(bundle, factory, name)
+            runner = load_runner(bundle, factory, name)
+            self._runners.append(runner)
+            return runner
 
+        self._runners: list[Closable] = []
         self.bundle = bundle
         self.max_pixels = max_pixels
         self._manifest = bundle.manifest
         self._fingerprint = bytes.fromhex(bundle.manifest.fingerprint)[:FINGERPRINT_BYTES]
-        self._tables = bundle.tables()
-        self._coder = make_coder()
-        deciding = load_deciding(bundle, factory)
-        require_exact(bundle, factory, deciding, self._tables.medians)
-        self._h_s = deciding[H_S]
-        self._context = ContextModel(bundle.manifest.model, deciding.__getitem__)
-        self._analyse = load_analysis(bundle, load) if encode else None
-        self._synthesise = load_synthesis(bundle, load) if decode else None
+        tables = bundle.tables()
+        self.coder = make_coder()
+        try:
+            deciding = {name: load(name) for name in deciding_names(bundle.manifest.model)}
+            require_exact(bundle, factory, deciding, tables.medians)
+            windowed = {name: load_windowed(bundle, deciding.__getitem__, name) for name in deciding}
+            self._latents = LatentCoding(bundle.manifest, tables, windowed)
+            self._analyse = Analysis(bundle, load, halo) if encode else None
+            self._synthesise = Synthesis(bundle, load, halo) if decode else None
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def load(
         cls,
         path: str | os.PathLike[str],
         *,
-        runner: RunnerFactory | None = None,
+        runner: str | RunnerFactory | None = None,
         providers: Providers = ("CPUExecutionProvider",),
         threads: int = 0,
         encode: bool = True,
         decode: bool = True,
         max_pixels: int = MAX_PIXELS,
+        halo: int = DEFAULT_HALO,
     ) -> "Codec":
         """Load a bundle.
 
@@ -110,21 +117,28 @@ class Codec:
         ----------
         path : str or PathLike
             The bundle's folder. It may lack the subgraphs of a half that is not loaded.
-        runner : RunnerFactory, optional
-            Loads the subgraphs in the place of ONNX Runtime; `providers` and `threads` are then ignored.
+        runner : str or RunnerFactory, optional
+            What runs the transforms: `onnxruntime`, the default; a compiler's engine, such as `mnn`, if the bundle was
+            compiled for it; or `auto`, the fastest of those that are installed. An application's own factory loads
+            all subgraphs, and `providers` and `threads` are then ignored.
         providers : Providers
-            ONNX Runtime's execution providers, in order of preference.
+            ONNX Runtime's execution providers, in order of preference. Whatever the engine, ONNX Runtime runs the
+            subgraphs that decide symbols.
         threads : int
             Threads per operator; 0 stands for one per core.
         encode, decode : bool
             Whether to load the encoder, and whether to load the decoder.
         max_pixels : int
             Images with more pixels are refused in both directions.
+        halo : int
+            Positions of y, of 16 pixels each, by which windows of g_a and g_s overlap their neighbours on each side.
+            The default of 3 gives the picture of one window; 2 is faster, and what it changes is invisible.
 
         Raises
         ------
         BundleError
-            If the bundle is missing, incomplete or was changed, or a provider does not exist.
+            If the bundle is missing, incomplete or was changed, if it was not compiled for the runner, or if a package
+            or a provider does not exist here.
         ConformanceError
             If the backend does not compute the bundle's integers.
         ElicError
@@ -135,24 +149,52 @@ class Codec:
             raise ElicError("encode=False, decode=False: a codec needs at least one of its halves")
         if max_pixels < 1:
             raise ElicError(f"max_pixels={max_pixels}: it must be at least 1")
-        factory, bundle = runner or onnxruntime_factory(providers, threads), Bundle(path)
-        codec = cls(bundle, factory, encode=encode, decode=decode, max_pixels=max_pixels)
+        if not 1 <= halo <= MAX_HALO:
+            raise ElicError(f"halo={halo}: it must be from 1 to {MAX_HALO}")
+        halves = [half for half, wanted in (("encoder", encode), ("decoder", decode)) if wanted]
+        bundle, factory = open_with(path, runner, providers=providers, threads=threads, halves=halves)
+        codec = cls(bundle, factory, encode=encode, decode=decode, max_pixels=max_pixels, halo=halo)
         manifest = bundle.manifest
         logger.info(
             "loaded %s: %s %s, %s arithmetic, run by %s, entropy coder in %s",
             *(bundle.folder, manifest.form, manifest.encoder, manifest.arithmetic, describe_backend(factory)),
-            codec._coder.name,
+            codec.coder.name,
         )
         return codec
 
-    def compress(self, image: Image) -> bytes:
+    def close(self) -> None:
+        """Release what the runners hold, such as an NPU's memory. The codec cannot be used afterwards.
+
+        ONNX Runtime's sessions need no closing. A codec is its own context manager, which closes it.
+        """
+        for runner in self._runners:
+            runner.close()
+
+    def __enter__(self) -> "Codec":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def windowed(self) -> bool:
+        """Whether images may be larger than the graphs, which then run in windows."""
+        halves = (self._analyse, self._synthesise)
+        return self._latents.room and all(half.room for half in halves if half is not None)
+
+    def compress(self, image: Image, *, tiles: bool = False, progress: Progress | None = None) -> bytes:
         """Compress an image.
 
         Parameters
         ----------
         image : ndarray
-            uint8 [H, W, 3], RGB, of any size up to `max_pixels`. An image that the bundle does not take whole is coded
-            in tiles.
+            uint8 [H, W, 3], RGB, of any size up to `max_pixels`.
+        tiles : bool
+            Whether an image that the graphs do not take whole is cut into tiles that are coded on their own. They cost
+            some percent of the bytes and are seen, but a part of the file then decodes without the rest. A bundle whose
+            graphs are too small for windows codes in tiles always.
+        progress : callable, optional
+            Is called after every window with the number of windows so far, and of all.
 
         Returns
         -------
@@ -171,15 +213,17 @@ class Codec:
             If the codec was loaded with `encode=False`.
 
         """
-        return next(self.compress_many([image]))
+        return next(self._compress([image], tiles=tiles, ticks=_Ticks(progress)))
 
-    def compress_many(self, images: Iterable[Image]) -> Iterator[bytes]:
-        """Compress images, running as many tiles at once as the bundle's batch allows.
+    def compress_many(self, images: Iterable[Image], *, tiles: bool = False) -> Iterator[bytes]:
+        """Compress images, running as many at once as the bundle's batch allows.
 
         Parameters
         ----------
         images : iterable of ndarray
             Images as `compress` takes them. They are read when they are needed.
+        tiles : bool
+            Whether to cut them into tiles, as in `compress`.
 
         Yields
         ------
@@ -192,51 +236,45 @@ class Codec:
             As `compress` raises it. The files of all images in the same batch are then lost.
 
         """
-        if self._analyse is None:
-            raise ElicError("this codec was loaded with encode=False")
-        waiting: deque[tuple[TileGrid, list[CodedTile]]] = deque()
+        yield from self._compress(images, tiles=tiles, ticks=_Ticks(None))
 
-        def tiles() -> Iterator[Image]:
-            for image in images:
-                check_image(image, self.max_pixels)
-                grid = TileGrid.within(image.shape[0], image.shape[1], self._manifest.encoder)
-                waiting.append((grid, []))
-                yield from grid.cut(image)
-
-        for group in groups(tiles(), self._manifest.batch.max, np.shape):
-            x = self._fill(np.concatenate([to_input(tile) for tile in group]))
-            for tile in self._encode_tiles(*self._analyse(x), len(group)):
-                next(coded for grid, coded in waiting if len(coded) < grid.tiles).append(tile)
-            while waiting and len(waiting[0][1]) == waiting[0][0].tiles:
-                yield self._serialize(*waiting.popleft())
-
-    def decompress(self, data: bytes) -> Image:
+    def decompress(
+        self, data: bytes, *, region: tuple[int, int, int, int] | None = None, progress: Progress | None = None
+    ) -> Image:
         """Decompress a file.
 
         Parameters
         ----------
         data : bytes
             The `.elic` file.
+        region : tuple of int, optional
+            The part of the image to decode: left, top, width and height in pixels. It equals the same part of the whole
+            picture, and takes less time, since g_s computes only what is needed.
+        progress : callable, optional
+            Is called after every window with the number of windows so far, and of all.
 
         Returns
         -------
         ndarray
-            The image: uint8 [H, W, 3], RGB.
+            The image, or its part: uint8 [H, W, 3], RGB.
 
         Raises
         ------
         ContainerError
             If the file is damaged, was written with another bundle, or decodes to other symbols than were encoded.
+        ImageError
+            If the region is not within the image.
         BundleError
             If a subgraph cannot be run.
         ElicError
             If the codec was loaded with `decode=False`.
 
         """
-        return next(self.decompress_many([data]))
+        part = Region(*region) if region is not None else None
+        return next(self._decompress([data], part, _Ticks(progress)))
 
     def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
-        """Decompress files, running as many tiles at once as the bundle's batch allows.
+        """Decompress files, running as many at once as the bundle's batch allows.
 
         Parameters
         ----------
@@ -254,44 +292,71 @@ class Codec:
             As `decompress` raises it. The images of all files in the same batch are then lost.
 
         """
-        if self._synthesise is None:
+        yield from self._decompress(files, None, _Ticks(None))
+
+    def _compress(self, images: Iterable[Image], *, tiles: bool, ticks: "_Ticks") -> Iterator[bytes]:
+        analyse, extent = self._analyse, self._manifest.encoder
+        if analyse is None:
+            raise ElicError("this codec was loaded with encode=False")
+        grid_of = TileGrid.within if tiles or not self.windowed else TileGrid.whole
+        waiting: deque[tuple[TileGrid, list[CodedTile]]] = deque()
+
+        def parts() -> Iterator[tuple[Image, TileGrid]]:
+            for image in images:
+                check_image(image, self.max_pixels)
+                grid = grid_of(image.shape[0], image.shape[1], extent)
+                waiting.append((grid, []))
+                ticks.total += grid.tiles * (analyse.count(*grid.tile) + self._latents.count(*grid.tile))
+                yield from ((image[place], grid) for place in grid)
+
+        for group in groups(parts(), self._manifest.batch.max, lambda part: _alike(part[1], extent)):
+            y, z = analyse([image for image, _ in group], *group[0][1].tile, ticks)
+            for tile in self._latents.encode(self.coder, y, z, ticks):
+                next(coded for grid, coded in waiting if len(coded) < grid.tiles).append(tile)
+            while waiting and len(waiting[0][1]) == waiting[0][0].tiles:
+                grid, coded = waiting.popleft()
+                yield serialize(Container(self._manifest.arithmetic, self._fingerprint, grid, tuple(coded)))
+
+    def _decompress(self, files: Iterable[bytes], region: Region | None, ticks: "_Ticks") -> Iterator[Image]:
+        synthesise, extent = self._synthesise, self._manifest.decoder
+        if synthesise is None:
             raise ElicError("this codec was loaded with decode=False")
         waiting: deque[PartialImage] = deque()
 
         def tiles() -> Iterator[_PlacedTile]:
             for data in files:
                 container = parse(_bytes(data), self.max_pixels, self._check_ours)
-                waiting.append(PartialImage(container.grid))
-                yield from (_PlacedTile(tile, container.grid) for tile in container.tiles)
+                grid = container.grid
+                part = region or Region(0, 0, grid.width, grid.height)
+                part.check(grid.height, grid.width)
+                picture = PartialImage(part)
+                waiting.append(picture)
+                placed = [
+                    _PlacedTile(tile, grid, rows, columns, picture)
+                    for tile, (rows, columns) in zip(container.tiles, grid, strict=True)
+                    if part.overlaps(rows, columns)
+                ]
+                picture.left = len(placed)
+                windows = synthesise.windows(*grid.tile)
+                ticks.total += len(placed) * self._latents.count(*grid.tile)
+                ticks.total += sum(tile.needs(window) for tile in placed for window in windows)
+                yield from placed
 
-        for group in groups(tiles(), self._manifest.batch.max, _PlacedTile.shape):
-            x_hat = self._decode_pixels(group, self._synthesise)
-            for tile in map(to_image, x_hat[: len(group)]):
-                next(picture for picture in waiting if picture.left).paste(tile)
+        for group in groups(tiles(), self._manifest.batch.max, lambda tile: _alike(tile.grid, extent)):
+            self._decode(group, synthesise, ticks)
             while waiting and not waiting[0].left:
                 yield waiting.popleft().pixels
 
-    def _serialize(self, grid: TileGrid, tiles: list[CodedTile]) -> bytes:
-        manifest = self._manifest
-        return serialize(Container(manifest.arithmetic, self._fingerprint, grid, tuple(tiles)))
-
-    def _decode_pixels(self, group: Sequence["_PlacedTile"], synthesise: Callable[[Floats], Floats]) -> Floats:
-        """Decode a group of tiles to x_hat [B, 3, H, W]."""
-        largest = 0
-
-        def observe(symbols: Symbols) -> None:
-            nonlocal largest
-            largest = max(largest, int(np.abs(symbols).max()))
-
-        try:
-            return synthesise(self._decode_tiles(group, observe))
-        except NotFiniteError as error:
-            if largest <= PLAUSIBLE:
-                raise
-            raise FormatError(f"it contains symbols of up to {largest}, which no image produces: {error}") from None
-
-    def _fill(self, values: NDArray[Any]) -> NDArray[Any]:
-        return fill(values, self._manifest.batch.min)
+    def _decode(self, group: Sequence["_PlacedTile"], synthesise: Synthesis, ticks: "_Ticks") -> None:
+        """Decode tiles of one shape into their pictures."""
+        height, width = group[0].grid.tile
+        seen = LargestSymbol()
+        with seen.explained():
+            y_hat = self._latents.decode(self.coder, [placed.tile for placed in group], height, width, seen, ticks)
+            windows = [w for w in synthesise.windows(height, width) if any(tile.needs(w) for tile in group)]
+            synthesise(y_hat, windows, lambda i, rows, columns, pixels: group[i].paste(rows, columns, pixels), ticks)
+        for placed in group:
+            placed.picture.left -= 1
 
     def _check_ours(self, container: Container, n_slices: int) -> None:
         arithmetic = self._manifest.arithmetic
@@ -305,110 +370,66 @@ class Codec:
                 f"written in {container.arithmetic} arithmetic, this bundle's is {arithmetic}: decode it with the "
                 "bundle that wrote it"
             )
-        extent, grid = self._manifest.decoder, container.grid
-        if not extent.holds(grid.tile_height, grid.tile_width):
+        extent, (height, width) = self._manifest.decoder, container.grid.tile
+        largest = extent.max
+        if not self.windowed and (height > largest.height or width > largest.width):
             raise WrongBundleError(
-                f"written in tiles of {grid.tile_height}x{grid.tile_width}, this bundle takes {extent} (height x "
-                "width): decode it with a bundle of that shape, or with a dynamic one whose range includes it"
+                f"written in tiles of {height}x{width}, this bundle takes up to {largest} (height x width) and is too "
+                "small for windows: decode it with a bundle of larger images"
+            )
+        if height < extent.min.height or width < extent.min.width:
+            raise WrongBundleError(
+                f"written in tiles of {height}x{width}, this bundle takes {extent} (height x width): decode it with a "
+                "bundle of smaller images, or with a dynamic one whose range includes it"
             )
         if n_slices != len(self._manifest.model.groups):
             raise WrongBundleError("written with another number of slices than this bundle has")
 
-    def _encode_tiles(self, y: Floats, z: Floats, count: int) -> list[CodedTile]:
-        """Encode the first `count` tiles of a batch: y [B, M, H/16, W/16] and z [B, N, H/64, W/64]."""
-        model = self._manifest.model
-        z_symbols = _round(z - self._medians)
-        y_slices = np.split(y, np.cumsum(model.groups)[:-1], axis=1)
-        passes: list[tuple[Symbols, Indexes]] = []
-
-        def code(k: int, half: int, means: Floats, scales: Floats) -> Symbols:
-            symbols = _round(pack(y_slices[k], model.anchor_parity ^ half) - means)
-            passes.append((symbols, self._tables.scale_indexes(scales)))
-            return symbols
-
-        self._context.walk(*self._latent_parameters(z_symbols), code)
-        return [self._encode_tile(z_symbols[b], [(s[b], i[b]) for s, i in passes]) for b in range(count)]
-
-    def _encode_tile(self, z_symbols: Symbols, passes: Sequence[tuple[Symbols, Indexes]]) -> CodedTile:
-        z = self._encode_section([(z_symbols, _z_indexes(z_symbols.shape))], self._tables.z)
-        pairs = zip(passes[ANCHOR::2], passes[NONANCHOR::2], strict=True)
-        return CodedTile(z, tuple(self._encode_section(pair, self._tables.y) for pair in pairs))
-
-    def _encode_section(self, passes: Sequence[tuple[Symbols, Indexes]], tables: CdfTables) -> Section:
-        streams = tuple(self._coder.encode(symbols.ravel(), indexes.ravel(), tables) for symbols, indexes in passes)
-        return Section(streams, tuple(symbols_checksum(symbols) for symbols, _ in passes))
-
-    def _decode_tiles(self, group: Sequence["_PlacedTile"], observe: Callable[[Symbols], None]) -> Floats:
-        """Decode a group of tiles to y_hat [B, M, H/16, W/16]; `observe` gets all symbols before a subgraph does."""
-        height, width = group[0].shape()
-        z_indexes = _z_indexes((self._manifest.model.N, height // DOWNSAMPLING, width // DOWNSAMPLING))
-
-        def decode(section: Callable[[CodedTile], Section], half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
-            """Decode one pass of every tile, and check it against its checksum; `indexes` is [B, ...]."""
-            symbols = np.stack(
-                [
-                    _decode_stream(self._coder, section(t.tile), half, i, tables)
-                    for t, i in zip(group, indexes, strict=True)
-                ]
-            )
-            observe(symbols)
-            return self._fill(symbols)
-
-        def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
-            with self._desync(f"slice {k}"):
-                indexes = self._tables.scale_indexes(scales[: len(group)])
-                return decode(lambda tile: tile.slices[k], half, indexes, self._tables.y)
-
-        with self._desync("z"):
-            indexes = np.broadcast_to(z_indexes, (len(group), *z_indexes.shape))
-            z_symbols = decode(lambda tile: tile.z, 0, indexes, self._tables.z)
-        return self._context.walk(*self._latent_parameters(z_symbols), code)
-
-    @contextmanager
-    def _desync(self, what: str) -> Iterator[None]:
-        """Turn a CoderError of the block into a DesyncError that explains the cause."""
-        try:
-            yield
-        except CoderError as error:
-            why = _WHY_DESYNC[self._manifest.arithmetic]
-            raise DesyncError(f"{what} does not decode to what was encoded ({error}): {why}") from None
-
-    def _latent_parameters(self, z_symbols: Symbols) -> tuple[Floats, Floats]:
-        outputs = self._h_s({"z_hat": z_symbols.astype(np.float32) + self._medians})
-        return outputs["latent_means"], outputs["latent_scales"]
-
-    @property
-    def _medians(self) -> Floats:
-        return self._tables.medians[None, :, None, None]
-
 
 @dataclass(frozen=True)
 class _PlacedTile:
-    """A coded tile, and the grid that it belongs to."""
+    """A coded tile, and where it goes: the grid and the picture that it belongs to, and its rows and columns there."""
 
     tile: CodedTile
     grid: TileGrid
+    rows: slice
+    columns: slice
+    picture: PartialImage
 
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the tile in pixels."""
-        return self.grid.tile_height, self.grid.tile_width
+    def needs(self, window: Window) -> bool:
+        """Return whether a window of the tile has pixels that the picture wants."""
+        rows, columns = window.rows, window.columns
+        return self.picture.region.overlaps(
+            _moved(slice(rows.first, rows.last), self.rows), _moved(slice(columns.first, columns.last), self.columns)
+        )
+
+    def paste(self, rows: slice, columns: slice, pixels: Image) -> None:
+        """Write pixels of the tile to the picture."""
+        self.picture.paste(_moved(rows, self.rows), _moved(columns, self.columns), pixels)
 
 
-def _round(values: Floats) -> Symbols:
-    # No coder takes values beyond these limits, and much larger ones would overflow int32.
-    return np.rint(values).clip(-(2.0**30), 2.0**30).astype(np.int32)
+class _Ticks:
+    """Counts windows, and shows them as progress."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.total = 0
+        self._done = 0
+        self._progress = progress
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self.total)
 
 
-def _z_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
-    """Return the row of the CDF table that codes each symbol of z, which is its channel: uint16 [N, H, W]."""
-    return np.broadcast_to(np.arange(shape[0], dtype=np.uint16)[:, None, None], shape)
+def _alike(grid: TileGrid, extent: Extent) -> object:
+    """Return what tiles that are run in one batch have in common. One that is larger than a window is run alone."""
+    height, width = grid.tile
+    return grid.tile if height <= extent.max.height and width <= extent.max.width else object()
 
 
-def _decode_stream(coder: Coder, section: Section, half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
-    symbols = coder.decode(section.streams[half], indexes.ravel(), tables).reshape(indexes.shape)
-    if symbols_checksum(symbols) != section.symbols_crcs[half]:
-        raise CoderError("the checksum of the decoded symbols differs")
-    return symbols
+def _moved(part: slice, whole: slice) -> slice:
+    return slice(whole.start + part.start, whole.start + part.stop)
 
 
 def _bytes(data: object) -> bytes:
@@ -416,12 +437,3 @@ def _bytes(data: object) -> bytes:
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     raise FormatError(f"a file is decoded from its bytes, not from {type(data).__name__}: read it first")
-
-
-_WHY_DESYNC = {
-    "exact": "the fingerprint is that of this bundle, so one of the two machines does not compute the bundle's "
-    "integers; run elic conformance on both",
-    "float": "the fingerprint is that of this bundle, but the float arithmetic of this machine is not that of the "
-    "encoder; decode with the encoder's backend, thread count and processor, or use a bundle of exact arithmetic",
-}
-"""Why a whole file of this bundle may decode to other symbols, by the bundle's arithmetic."""

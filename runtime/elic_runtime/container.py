@@ -154,7 +154,7 @@ def parse(
 
 def symbols_checksum(symbols: NDArray[np.int32]) -> int:
     """Return the low 16 bits of the CRC-32 of a stream's symbols as little-endian int32."""
-    return zlib.crc32(symbols.astype("<i4").tobytes()) & 0xFFFF
+    return zlib.crc32(np.ascontiguousarray(symbols, "<i4").data) & 0xFFFF
 
 
 def _with_crc(data: bytes) -> bytes:

@@ -87,7 +87,7 @@ class ContextModel:
         self.model = model
         self._runners = [[load(pass_name(k, half)) for half in (ANCHOR, NONANCHOR)] for k in range(len(model.groups))]
 
-    def walk(self, latent_means: Floats, latent_scales: Floats, code: PassCoder) -> Floats:
+    def walk(self, latent_means: Floats, latent_scales: Floats, code: PassCoder, out: Floats | None = None) -> Floats:
         """Run every pass in coding order.
 
         Parameters
@@ -96,6 +96,8 @@ class ContextModel:
             The outputs of h_s: float32 [B, L, H, W], where L is the model's `latent_channels`.
         code : PassCoder
             Encodes or decodes the symbols of a pass.
+        out : ndarray, optional
+            Where to write y_hat. It may be the encoder's y, of which a slice is not needed once it is coded.
 
         Returns
         -------
@@ -105,7 +107,7 @@ class ContextModel:
         """
         model = self.model
         batch, _, height, width = latent_means.shape
-        y_hat = np.empty((batch, model.M, height, width), latent_means.dtype)
+        y_hat = np.empty((batch, model.M, height, width), latent_means.dtype) if out is None else out
         slices: list[Floats] = []
         first = 0
         for k, channels in enumerate(model.groups):

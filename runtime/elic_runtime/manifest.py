@@ -1,174 +1,45 @@
 """The manifest: what a bundle contains. The exporter writes it and the codec reads it, by `manifest_file.py`."""
 
 from functools import cached_property
-from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from elic_runtime.entries import (
+    CheckpointInfo,
+    CompiledTarget,
+    ConformanceInfo,
+    Digest,
+    FileInfo,
+    FileName,
+    Int8Info,
+    Interface,
+    Precision,
+    Reach,
+    SubgraphInfo,
+    TargetFile,
+    VerifyInfo,
+)
 from elic_runtime.model_info import ModelInfo
-from elic_runtime.shapes import MAX_PIXELS, Batch, Dim, Extent, Record, fix, fixed_sizes, is_symbol, resolve
-from elic_runtime.subgraphs import Subgraph, decides_symbols, subgraphs
+from elic_runtime.shapes import MAX_PIXELS, Batch, Extent, Record, fix, fixed_sizes, resolve
+from elic_runtime.subgraphs import Subgraph, on_cpu, subgraphs
 
-FORMAT_VERSION = 4
-"""Version of the bundle format: the files of a bundle, and the manifest. A program reads only its own version."""
+FORMAT_VERSION = 5
+"""Version of the bundle format: the files of a bundle, and the manifest."""
+
+OLDEST_VERSION = 4
+"""The oldest version that is read. It has neither `verify` nor `compiled`."""
 
 TABLES_NAME = "entropy_tables.npz"
 CALIBRATION_NAME = "calibration.npz"
 CONFORMANCE_NAME = "conformance.npz"
+VERIFY_NAME = "verify.npz"
 TARGETS_NAME = "targets"
 """Folder of the compilers' input files."""
 
 REPORT_NAME = "parity.json"
 HTML_NAME = "parity.html"
 """The parity report as JSON and as HTML. The manifest does not list these files."""
-
-
-def _plain_name(name: str) -> str:
-    if PurePath(name).name != name or not name.isprintable() or "\\" in name or name in ("", ".", ".."):
-        raise ValueError(f"{name!r} is not a plain file name")
-    return name
-
-
-def _inner_path(path: str) -> str:
-    for name in path.split("/"):
-        _plain_name(name)
-    return path
-
-
-FileName = Annotated[str, AfterValidator(_plain_name)]
-InnerPath = Annotated[str, AfterValidator(_inner_path)]
-"""A path relative to the bundle's folder, with slashes, that does not leave the folder."""
-
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-GraphPrecision = Literal["fp32", "fp16"]
-"""Precision of a subgraph's weights and activations."""
-
-Precision = Literal["fp32", "fp16", "mixed"]
-"""Precision of a bundle. `mixed` is fp32 for the subgraphs that decide symbols, and fp16 for the others."""
-
-
-def graph_precision(precision: Precision, subgraph: str) -> GraphPrecision:
-    """Return the precision of one subgraph in a bundle of this precision."""
-    if precision == "mixed":
-        return "fp32" if decides_symbols(subgraph) else "fp16"
-    return precision
-
-
-class CheckpointInfo(Record):
-    """The checkpoint that the bundle was exported from."""
-
-    name: str
-    sha256: Digest
-
-
-class TensorInfo(Record):
-    """One input or output of a subgraph.
-
-    Parameters
-    ----------
-    name : str
-        The tensor's name in the graph.
-    renamed : str, optional
-        The tensor's role, if the export gave it another name in the graph.
-    dtype : {"float32", "float16"}
-        The tensor's data type.
-    shape : tuple of int or str
-        The sizes of the dimensions: numbers, and symbols of `shapes.py` for open dimensions.
-    min_shape, max_shape : tuple of int, optional
-        The smallest and the largest shape, if a dimension is open.
-
-    """
-
-    name: str
-    renamed: str | None = None
-    dtype: Literal["float32", "float16"]
-    shape: tuple[Dim, ...]
-    min_shape: tuple[int, ...] | None = None
-    max_shape: tuple[int, ...] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "TensorInfo":
-        if not all(map(is_symbol, self.shape)):
-            raise ValueError(f"{self.name}: {list(self.shape)} names an unknown dimension")
-        open_ended = any(isinstance(dim, str) for dim in self.shape)
-        if open_ended != (self.min_shape is not None) or open_ended != (self.max_shape is not None):
-            raise ValueError(f"{self.name}: a shape has min_shape and max_shape if it has symbols, and only then")
-        return self
-
-    @property
-    def role(self) -> str:
-        """The name by which the project knows the tensor, such as `x` or `y_hat`: see docs/architecture.md."""
-        return self.renamed or self.name
-
-    @property
-    def smallest(self) -> tuple[int, ...]:
-        """The smallest shape that the tensor may have."""
-        return self.min_shape or tuple(dim for dim in self.shape if isinstance(dim, int))
-
-    @property
-    def largest(self) -> tuple[int, ...]:
-        """The largest shape that the tensor may have."""
-        return self.max_shape or tuple(dim for dim in self.shape if isinstance(dim, int))
-
-
-class FileInfo(Record):
-    """A file of the bundle and the digest of its bytes."""
-
-    file: FileName
-    sha256: Digest
-
-
-class TargetFile(Record):
-    """A compiler's input file, in a folder of the bundle, and the digest of its bytes."""
-
-    file: InnerPath
-    sha256: Digest
-
-
-class SubgraphInfo(FileInfo):
-    """One exported ONNX graph.
-
-    Parameters
-    ----------
-    file : str
-        Name of the graph's file.
-    sha256 : str
-        SHA-256 of the file's bytes, in hex.
-    inputs, outputs : tuple of TensorInfo
-        The graph's tensors, in its order.
-    operators : dict of str to int
-        How often each operator occurs.
-    external_data : FileInfo, optional
-        The file of the weights, if they are not in the graph's file.
-    cut_after : str, optional
-        For a half of g_s: the node of g_s whose output is passed from the first half to the second.
-
-    """
-
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    operators: dict[str, int]
-    external_data: FileInfo | None = None
-    cut_after: Annotated[str, Field(pattern=r"^/\d{1,2}/")] | None = None
-
-
-class ConformanceInfo(FileInfo):
-    """A known input, and the outputs that an exact backend computes from it.
-
-    Parameters
-    ----------
-    file : str
-        Name of the known input's file.
-    sha256 : str
-        SHA-256 of the file's bytes, in hex.
-    digests : dict of str to str
-        Digest of the outputs of each subgraph that decides symbols: see `conformance.py`.
-
-    """
-
-    digests: dict[str, Digest]
 
 
 class Manifest(Record):
@@ -188,14 +59,18 @@ class Manifest(Record):
         `static` and `dynamic` bundles are codecs; `no-entropy` is one end-to-end graph.
     encoder, decoder : Extent
         The shapes of x that g_a and h_a take, and those that the other subgraphs take.
+    cpu : Extent, optional
+        The shapes that the subgraphs take which run on the CPU (see `on_cpu`), if these are others.
     batch : Batch
         How many images the subgraphs take at once.
     opset : int
         The ONNX opset.
     rewrites : tuple of str
         Names of the rewrites that the exporter applied.
-    precision : {"fp32", "fp16", "mixed"}
+    precision : {"fp32", "fp16", "mixed", "int8"}
         Precision of weights and activations.
+    int8 : Int8Info, optional
+        The layers in 8 bits, of a bundle in int8.
     arithmetic : {"exact", "float"}
         Arithmetic of h_s and the context subgraphs, on which symbols depend. Files of `exact` bundles decode on any
         machine, those of `float` bundles only with the same backend, thread count and processor.
@@ -207,8 +82,12 @@ class Manifest(Record):
         The calibration of exact arithmetic.
     conformance : ConformanceInfo, optional
         The known input; exact codecs have one.
+    verify : VerifyInfo, optional
+        What a device is verified with; codecs have it.
     targets : tuple of TargetFile
         The compilers' input files.
+    compiled : dict of str to CompiledTarget
+        What compilers made of the transforms, by the compiler's name.
     sources : str
         Digest of everything that the export was made from.
     fingerprint : str
@@ -217,23 +96,27 @@ class Manifest(Record):
 
     """
 
-    format_version: Annotated[int, Field(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
+    format_version: Annotated[int, Field(ge=OLDEST_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
     producer: str
     model: ModelInfo
     checkpoint: CheckpointInfo
     form: Literal["static", "dynamic", "no-entropy"]
     encoder: Extent
     decoder: Extent
+    cpu: Extent | None = None
     batch: Batch
     opset: int
     rewrites: tuple[str, ...]
     precision: Precision
+    int8: Int8Info | None = None
     arithmetic: Literal["exact", "float"]
     subgraphs: dict[str, SubgraphInfo]
     entropy_tables: FileInfo
     calibration: FileInfo | None = None
     conformance: ConformanceInfo | None = None
+    verify: VerifyInfo | None = None
     targets: tuple[TargetFile, ...] = ()
+    compiled: dict[FileName, CompiledTarget] = Field(default_factory=dict)
     sources: Digest
     fingerprint: Digest
 
@@ -247,14 +130,24 @@ class Manifest(Record):
         ends = (self.encoder.min, self.encoder.max)
         if not all(self.decoder.holds(shape.height, shape.width) for shape in ends):
             raise ValueError(f"the encoder's shapes {self.encoder} are not within the decoder's {self.decoder}")
+        if self.cpu is not None and not all(self.cpu.min <= extent.min for extent in (self.encoder, self.decoder)):
+            raise ValueError(f"the subgraphs on the CPU take {self.cpu}, and none of the smallest images")
         for name, info in self.subgraphs.items():
             if name not in self.table:
                 raise ValueError(f"{name!r} is not a subgraph of this model")
-            self._check_roles(self.table[name], info)
-            self._check_shapes(self.table[name], info)
+            self._check_interface(name, info)
+        for target, compiled in self.compiled.items():
+            for name, graph in compiled.subgraphs.items():
+                if name not in self.subgraphs or self.on_cpu(name):
+                    raise ValueError(f"{target}: {name!r} is not a transform of this bundle")
+                self._check_interface(name, graph)
         return self
 
-    def _check_roles(self, declared: Subgraph, info: SubgraphInfo) -> None:
+    def _check_interface(self, name: str, info: Interface) -> None:
+        self._check_roles(self.table[name], info)
+        self._check_shapes(self.table[name], info)
+
+    def _check_roles(self, declared: Subgraph, info: Interface) -> None:
         """Raise ValueError unless the graph has the declared inputs and outputs, which the codec uses by role."""
         name, taken, given = declared.name, [tensor.role for tensor in info.inputs], {t.role for t in info.outputs}
         absent = {role for role, tensor in declared.outputs.items() if not tensor.optional} - given
@@ -273,9 +166,20 @@ class Manifest(Record):
 
     def extent(self, subgraph: str) -> Extent:
         """Return the shapes of x that a subgraph takes."""
+        if self.cpu is not None and self.on_cpu(subgraph):
+            return self.cpu
         return self.encoder if self.table[subgraph].encoder_only else self.decoder
 
-    def _check_shapes(self, declared: Subgraph, info: SubgraphInfo) -> None:
+    def on_cpu(self, subgraph: str) -> bool:
+        """Return whether a subgraph runs on the CPU wherever the transforms run."""
+        return on_cpu(subgraph, merged="g_a_h_a" in self.subgraphs)
+
+    def reach(self, subgraph: str) -> Reach | None:
+        """Return how far a subgraph sees, or None if the manifest does not say so."""
+        info = self.subgraphs.get(subgraph)
+        return info.reach if info else None
+
+    def _check_shapes(self, declared: Subgraph, info: Interface) -> None:
         """Raise ValueError unless every tensor has the shape and range that follow from the model and the extent."""
         name, extent = declared.name, self.extent(declared.name)
         tensors = declared.inputs | declared.outputs

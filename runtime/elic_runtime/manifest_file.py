@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from elic_runtime.errors import BundleError
 from elic_runtime.files import write_bytes
-from elic_runtime.manifest import FORMAT_VERSION, Manifest
+from elic_runtime.manifest import FORMAT_VERSION, OLDEST_VERSION, Manifest
 from elic_runtime.plain_json import dumps
 
 MANIFEST_NAME = "manifest.json"
 
 _DIGEST = "digest"
 """Name of the field that contains the digest."""
+
+_VERSIONS = f"versions {OLDEST_VERSION} to {FORMAT_VERSION}"
 
 _MAX_PRODUCER = 100
 """Largest number of characters of a producer that a message repeats."""
@@ -91,14 +93,14 @@ def _without_digest(content: dict[str, Any]) -> dict[str, Any]:
 def _check_version(path: Path, content: dict[str, Any]) -> None:
     """Raise BundleError for another format version, whose other fields are not interpreted."""
     found, producer = content.get("format_version"), content.get("producer")
-    if found == FORMAT_VERSION:
-        return
-    if not isinstance(found, int):
+    if not isinstance(found, int) or isinstance(found, bool):
         raise BundleError(f"{path}: not a bundle's manifest: it has no format_version")
+    if OLDEST_VERSION <= found <= FORMAT_VERSION:
+        return
     named = isinstance(producer, str) and producer.isprintable() and 0 < len(producer) <= _MAX_PRODUCER
     written, other = (f", written by {producer}", producer) if named else ("", "the elic-deploy that wrote it")
     raise BundleError(
-        f"{path.parent}: a bundle of format version {found}{written}; this program reads version {FORMAT_VERSION}: "
+        f"{path.parent}: a bundle of format version {found}{written}; this program reads {_VERSIONS}: "
         f"export it again with elic-export, or use {other}"
     )
 

@@ -41,6 +41,10 @@ class Shape(Record):
     height: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
     width: Annotated[int, Field(gt=0, le=65536, multiple_of=DOWNSAMPLING)]
 
+    def __le__(self, other: "Shape") -> bool:
+        """Return whether it is not larger in any direction."""
+        return self.height <= other.height and self.width <= other.width
+
     @property
     def pixels(self) -> int:
         """How many pixels an image of this shape has."""
@@ -58,7 +62,7 @@ class Extent(Record):
 
     @model_validator(mode="after")
     def _check(self) -> "Extent":
-        if self.min.height > self.max.height or self.min.width > self.max.width:
+        if not self.min <= self.max:
             raise ValueError(f"min {self.min} is larger than max {self.max}")
         return self
 

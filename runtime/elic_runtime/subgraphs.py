@@ -111,6 +111,20 @@ def decides_symbols(name: str) -> bool:
     return name == H_S or pass_of(name) is not None
 
 
+def on_cpu(name: str, *, merged: bool) -> bool:
+    """Return whether a subgraph runs on the CPU, beside the entropy coder, wherever the transforms run.
+
+    Parameters
+    ----------
+    name : str
+        Name of the subgraph.
+    merged : bool
+        Whether the bundle has `g_a_h_a`. It then needs `h_a` for images that are larger than the graphs only.
+
+    """
+    return decides_symbols(name) or (merged and name == "h_a")
+
+
 def deciding_names(model: ModelInfo) -> list[str]:
     """Return the names of the subgraphs that decide symbols, in the order in which they run."""
     return [name for name in subgraphs(model) if decides_symbols(name)]

@@ -1,22 +1,19 @@
-"""Cutting an image into tiles that a bundle takes, and joining them.
+"""Cutting an image into tiles, each of which is coded on its own.
 
-An image that the bundle takes whole is one tile. Tiles at the right and at the bottom are padded by repeating the last
-column and row, which costs few bits and creates no edges.
+By default an image is one tile, whatever its size. Tiles at the right and at the bottom are padded by repeating the
+last column and row, which costs few bits and creates no edges.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elic_runtime.errors import ImageError
 from elic_runtime.shapes import DOWNSAMPLING, Extent
 
 Image = NDArray[np.uint8]
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,26 @@ class TileGrid:
         tile_height = _tile(height, extent.min.height, extent.max.height)
         return cls(height, width, tile_height, _tile(width, extent.min.width, extent.max.width))
 
+    @classmethod
+    def whole(cls, height: int, width: int, extent: Extent) -> "TileGrid":
+        """Return the grid of one tile.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the image in pixels.
+        extent : Extent
+            The shapes that the bundle takes, of which the smallest is the smallest tile.
+
+        """
+        low = extent.min
+        return cls(height, width, max(low.height, _up(height)), max(low.width, _up(width)))
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of each tile in pixels."""
+        return self.tile_height, self.tile_width
+
     @property
     def rows(self) -> int:
         """Number of tiles from top to bottom."""
@@ -83,72 +100,127 @@ class TileGrid:
         """Yield the padded tiles, [tile_height, tile_width, 3] each, of an image, uint8 [height, width, 3]."""
         for rows, columns in self:
             tile = image[rows, columns]
-            missing = self.tile_height - tile.shape[0], self.tile_width - tile.shape[1]
-            yield np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
+            yield padded(tile, slice(0, self.tile_height), slice(0, self.tile_width))
 
     def join(self, tiles: Iterable[Image]) -> Image:
         """Join tiles to the image, uint8 [height, width, 3]."""
-        image = PartialImage(self)
-        for _, tile in zip(range(self.tiles), tiles, strict=True):
-            image.paste(tile)
-        return image.pixels
+        picture = PartialImage(Region(0, 0, self.width, self.height))
+        for (rows, columns), tile in zip(self, tiles, strict=True):
+            picture.paste(rows, columns, tile)
+        return picture.pixels
 
 
-class PartialImage:
-    """An image that is joined tile by tile.
+def padded(image: Image, rows: slice, columns: slice) -> Image:
+    """Return a part of an image that goes on beyond its bottom and its right by repeating the last row and column.
 
     Parameters
     ----------
-    grid : TileGrid
-        The sizes of the image and of its tiles.
+    image : ndarray
+        uint8 [H, W, 3].
+    rows, columns : slice
+        The part to return, which may lie beyond the image.
+
+    """
+    height, width = image.shape[:2]
+    part = image[min(rows.start, height - 1) : rows.stop, min(columns.start, width - 1) : columns.stop]
+    missing = rows.stop - rows.start - part.shape[0], columns.stop - columns.start - part.shape[1]
+    return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an image, in pixels.
+
+    Parameters
+    ----------
+    x, y : int
+        Its left and its top.
+    width, height : int
+        Its size.
+
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def rows(self) -> slice:
+        """Its rows in the image."""
+        return slice(self.y, self.y + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns in the image."""
+        return slice(self.x, self.x + self.width)
+
+    def overlaps(self, rows: slice, columns: slice) -> bool:
+        """Return whether it has a pixel in these rows and columns."""
+        return _overlap(self.rows, rows) and _overlap(self.columns, columns)
+
+    def check(self, height: int, width: int) -> None:
+        """Raise ImageError unless it is a part of an image of this size, with at least one pixel."""
+        if not (0 <= self.x < self.x + self.width <= width and 0 <= self.y < self.y + self.height <= height):
+            raise ImageError(
+                f"a region of {self.width}x{self.height} pixels at {self.x},{self.y} is not within an image of "
+                f"{width}x{height}"
+            )
+
+
+class PartialImage:
+    """An image, or a region of one, that is made part by part.
+
+    Parameters
+    ----------
+    region : Region
+        Which pixels are wanted.
 
     Attributes
     ----------
+    region : Region
+        Which pixels are wanted.
     pixels : ndarray
-        uint8 [height, width, 3].
+        uint8 [height, width, 3], of the region.
     left : int
         How many tiles are missing.
 
     """
 
-    def __init__(self, grid: TileGrid) -> None:
-        self.pixels: Image = np.empty((grid.height, grid.width, 3), np.uint8)
-        self.left = grid.tiles
-        self._places = iter(grid)
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self.pixels: Image = np.empty((region.height, region.width, 3), np.uint8)
+        self.left = 0
 
-    def paste(self, tile: Image) -> None:
-        """Write the next tile, [tile_height, tile_width, 3], to its place."""
-        rows, columns = next(self._places)
-        self.pixels[rows, columns] = tile[: rows.stop - rows.start, : columns.stop - columns.start]
-        self.left -= 1
+    def paste(self, rows: slice, columns: slice, pixels: Image) -> None:
+        """Write those pixels of a part that belong to the region.
 
+        Parameters
+        ----------
+        rows, columns : slice
+            The place of the part in the image, which it may exceed.
+        pixels : ndarray
+            uint8 [rows, columns, 3].
 
-def groups(items: Iterable[_T], size: int, kind: Callable[[_T], object] = lambda _: None) -> Iterator[list[_T]]:
-    """Group items in their order.
-
-    Parameters
-    ----------
-    items : iterable
-        What to group.
-    size : int
-        Largest number of items in a group.
-    kind : callable
-        Items of one group have an equal `kind(item)`.
-
-    """
-    for _, alike in groupby(items, kind):
-        while group := list(islice(alike, size)):
-            yield group
+        """
+        region = self.region
+        top, bottom = max(rows.start, region.rows.start), min(rows.stop, region.rows.stop)
+        left, right = max(columns.start, region.columns.start), min(columns.stop, region.columns.stop)
+        if top < bottom and left < right:
+            part = pixels[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
+            self.pixels[top - region.y : bottom - region.y, left - region.x : right - region.x] = part
 
 
-def fill(values: NDArray[Any], size: int) -> NDArray[Any]:
-    """Repeat the last item of an array [n, ...] until there are at least `size` items, as many as a graph needs."""
-    missing = size - len(values)
-    return np.concatenate([values, *[values[-1:]] * missing]) if missing else values
+def _overlap(a: slice, b: slice) -> bool:
+    return bool(max(a.start, b.start) < min(a.stop, b.stop))
 
 
 def _tile(size: int, smallest: int, largest: int) -> int:
     """Return the height or width, a multiple of 64, of the tiles that cover `size` pixels."""
     tiles = -(-size // largest)
     even = -(-size // tiles)
-    return max(smallest, -(-even // DOWNSAMPLING) * DOWNSAMPLING)
+    return max(smallest, _up(even))
+
+
+def _up(size: int) -> int:
+    return -(-size // DOWNSAMPLING) * DOWNSAMPLING

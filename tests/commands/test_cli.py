@@ -266,9 +266,10 @@ def test_convert(checkpoint, tmp_path):
 def test_help_says_what_each_command_is_for():
     assert "deploy_configs/static-512x512.yaml" in " ".join(elic_export("static", "--help").stdout.split())
     for run, words in [
-        (elic("--help"), ["compress", "decompress", "info", "eval", "conformance"]),
-        (elic("compress", "--help"), ["--bundle", "--threads", "--json"]),
-        (elic_export("--help"), ["static", "dynamic", "no-entropy", "convert", "parity", "bench"]),
+        (elic("--help"), ["compress", "decompress", "info", "eval", "conformance", "verify"]),
+        (elic("compress", "--help"), ["--bundle", "--runner", "--threads", "--json"]),
+        (elic_export("--help"), ["static", "dynamic", "no-entropy", "convert", "parity", "compile", "bench"]),
+        (elic_export("compile", "--help"), ["--target", "--platform", "--precision", "--rewrite", "--timeout"]),
         (elic_export("static", "--help"), ["--config", "--checkpoint", "--out", "--shape", "--calibration"]),
     ]:
         assert run.exit_code == 0

@@ -12,7 +12,7 @@ import pytest
 from elic_runtime.images import decode_photograph, read_image, write_image
 from PIL import Image
 
-PROFILES = Path(__file__).parent / "runtime/images"
+PROFILES = Path(__file__).parents[1] / "runtime/images"
 
 
 def elic(*args, **options):

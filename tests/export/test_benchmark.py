@@ -23,6 +23,7 @@ RESULT = {
     "machine": "x86_64",
     "instruction_set": "AVX2",
     "threads": 2,
+    "runner": "onnxruntime",
     "rounds": 5,
     "rounds_dropped": 0,
     "steady": True,
@@ -74,7 +75,7 @@ def test_the_ratio_stands_beside_what_it_depends_on():
 
 
 def test_memory():
-    assert line_of("peak memory", printed()).split() == ["peak", "memory", "900", "MB", "300", "MB", "3.00"]
+    assert line_of("peak memory", printed()).split() == ["peak", "memory", "900", "MiB", "300", "MiB", "3.00"]
 
 
 @pytest.mark.parametrize("side", ["pytorch", "bundle"])

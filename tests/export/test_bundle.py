@@ -10,14 +10,15 @@ import onnx
 import onnxsim
 import pytest
 import torch
-from elic_export.bundle import declare, export_bundle
-from elic_export.config import DEPLOY_CONFIGS, read_thresholds
+from elic_export.bundle import compiled_targets, declare, export_bundle
 from elic_export.errors import ExportError, OperatorError
 from elic_export.exact.calibration import Calibration
 from elic_export.exact.deployment import deploy_exact, deploy_float, fingerprint
 from elic_export.onnx_file import export_graph
 from elic_export.parity.measure import measure
 from elic_export.passes.operators import STATIC_FORBIDDEN
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_models import load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image
@@ -161,14 +162,17 @@ def test_other_folders_are_not_replaced(checkpoint, deployment, config, bundle_p
         export_bundle(deployment, config, tmp_path / "thesis.txt")
 
 
-def test_what_a_compiler_made_is_not_thrown_away(checkpoint, deployment, config, bundle_path, tmp_path):
+def test_what_a_compiler_made_of_earlier_graphs_is_named(checkpoint, deployment, config, bundle_path, tmp_path):
+    """By tool. It does not stop the next export, which replaces it."""
     copied = shutil.copytree(bundle_path, tmp_path / "bundle")
-    engine = copied / "targets/trtexec/engines/g_s.engine"
-    engine.parent.mkdir(exist_ok=True)  # tests of the scripts have made it
-    engine.write_bytes(b"hours of work")
-    with pytest.raises(ExportError, match=r"it contains targets/trtexec/engines/g_s\.engine, which no export wrote"):
-        export_bundle(deployment, config, copied)
-    assert engine.read_bytes() == b"hours of work"
+    shutil.rmtree(copied / "targets/trtexec/engines", ignore_errors=True)  # tests of the scripts have made it
+    for engine in (copied / "targets/trtexec/engines/g_s.engine", copied / "targets/mnn/models/g_s.mnn"):
+        engine.parent.mkdir(parents=True)
+        engine.write_bytes(b"of earlier graphs")
+    assert compiled_targets(copied) == ("mnn", "trtexec")
+    export_bundle(deployment, config, copied)
+    assert compiled_targets(copied) == ()
+    assert not engine.exists()
 
 
 def test_an_earlier_bundle_is_replaced(checkpoint, deployment, config, bundle_path, tmp_path):
@@ -220,7 +224,7 @@ def test_a_kill_loses_no_bundle(deployment, config, bundle_path, tmp_path, at):
 
 def test_two_exports_do_not_write_one_folder(deployment, config, tmp_path):
     def another(graphs):
-        with pytest.raises(ExportError, match="another export is writing it"):
+        with pytest.raises(ExportError, match="another export or compilation is writing it"):
             export_bundle(deployment, config, tmp_path / "bundle")
         return graphs
 

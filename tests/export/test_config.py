@@ -2,16 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
-from elic_export.config import (
-    DEPLOY_CONFIGS,
-    ExportConfig,
-    bundle_name,
-    read_config,
-    read_thresholds,
-    with_shape,
-)
+from elic_export.config import ExportConfig, bundle_name, read_config, with_shape
 from elic_export.errors import ConfigError
 from elic_export.passes.rewrites import REWRITES
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime.shapes import Extent
 
 GOOD = "form: static\nshape:\n  height: 128\n  width: 192\n"
@@ -112,16 +107,22 @@ def test_a_precision_without_thresholds_is_refused():
         read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "int4", "exact")
 
 
-def test_limits_of_both_precisions(tmp_path):
+def test_limits_of_all_precisions(tmp_path):
     text = (DEPLOY_CONFIGS / "thresholds.yaml").read_text(encoding="utf-8")
-    for precision, arithmetic in (("fp32", "exact"), ("mixed", "exact"), ("mixed", "float"), ("fp16", "float")):
+    for precision, arithmetic in (
+        ("fp32", "exact"),
+        ("mixed", "exact"),
+        ("mixed", "float"),
+        ("fp16", "float"),
+        ("int8", "exact"),
+    ):
         limits = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", precision, arithmetic).relative_error
-        assert (limits.of("fp32"), limits.of("fp16")) == (5e-6, 1e-2)
+        assert (limits.of("fp32"), limits.of("fp16"), limits.of("int8")) == (5e-6, 1e-2, 0.1)
     path = tmp_path / "t.yaml"
     path.write_text(text.replace("relative_error: *graphs", "relative_error: 2.0e-3"))
     limits = read_thresholds(path, "mixed", "exact").relative_error
-    assert (limits.fp32, limits.fp16) == (2e-3, 2e-3)
-    for wrong in ("-1", ".nan", "fast", "{fp32: 1}", "{fp32: 1, fp16: 1, int8: 1}"):
+    assert (limits.fp32, limits.fp16, limits.int8) == (2e-3, 2e-3, 2e-3)
+    for wrong in ("-1", ".nan", "fast", "{fp32: 1}", "{fp32: 1, fp16: 1}", "{fp32: 1, fp16: 1, int8: 1, int4: 1}"):
         path.write_text(text.replace("relative_error: *graphs", f"relative_error: {wrong}"))
         with pytest.raises(ConfigError, match=r"t\.yaml:\d+: relative_error"):
             read_thresholds(path, "mixed", "exact")

@@ -4,10 +4,12 @@ import numpy as np
 import onnx
 import pytest
 from elic_export.bundle import declare
-from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.config import ExportConfig
 from elic_export.onnx_file import export_graph, sample_shapes
 from elic_export.parity.measure import measure
 from elic_export.passes.operators import STATIC_FORBIDDEN
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime import Codec, WrongBundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.container import parse

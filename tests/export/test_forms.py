@@ -6,9 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from elic_export.bundle import export_bundle
-from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.config import ExportConfig
 from elic_export.exact.deployment import deploy_float
 from elic_export.parity.measure import measure
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
 from elic_runtime.commands.evaluate import evaluate

@@ -84,6 +84,14 @@ def test_a_changed_or_missing_file_is_exported_again(exported, checkpoint, tmp_p
     assert not export(*run, "--force")["up_to_date"]
 
 
+@pytest.mark.parametrize("name", ["calibration.npz", "conformance.npz", "verify.npz"])
+def test_a_codec_without_a_file_of_its_own_is_exported_again(copy, name):
+    sources = json.loads((copy / "manifest.json").read_text())["sources"]
+    assert up_to_date(copy, sources)
+    (copy / name).unlink()
+    assert not up_to_date(copy, sources)
+
+
 @pytest.mark.parametrize("name", ["tiny-64x64", "tiny-64x64-fp16"])
 def test_exports_that_differ_do_not_share_a_default_folder(tmp_path, monkeypatch, name):
     """A file is where the bundle is to come, so that the command says where that is without an export."""

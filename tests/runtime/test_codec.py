@@ -106,7 +106,7 @@ def test_the_coder_in_python_writes_and_reads_the_same_files(trained_codec, trai
     image = cat[60:188, 100:292]
     data = trained_codec.compress(image)
     slow = Codec.load(trained_path)
-    monkeypatch.setattr(slow, "_coder", PlainCoder())
+    monkeypatch.setattr(slow, "coder", PlainCoder())
     assert slow.compress(image) == data
     assert (slow.decompress(data) == trained_codec.decompress(data)).all()
 
@@ -239,7 +239,7 @@ def test_hostile_symbols_on_an_fp16_device_are_the_files_fault(float_bundle_path
         return encode(symbols, indexes, tables)
 
     coder.encode = forge
-    monkeypatch.setattr(hostile, "_coder", coder)
+    monkeypatch.setattr(hostile, "coder", coder)
     with pytest.raises(FormatError, match="symbols of up to 100000000, which no image produces"):
         codec.decompress(hostile.compress(cat[:128, :192]))
 

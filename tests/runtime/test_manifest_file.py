@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from elic_runtime.entries import CheckpointInfo, FileInfo, TargetFile
 from elic_runtime.errors import BundleError
-from elic_runtime.manifest import FORMAT_VERSION, CheckpointInfo, FileInfo, Manifest, ModelInfo, TargetFile
+from elic_runtime.manifest import FORMAT_VERSION, Manifest, ModelInfo
 from elic_runtime.manifest_file import read_manifest, seal, write_manifest
 from elic_runtime.shapes import Batch, Extent
 
@@ -58,7 +59,7 @@ def refused(folder):
 
 def test_what_is_written_is_read(manifest, folder):
     assert read_manifest(folder) == manifest
-    assert content(folder)["format_version"] == FORMAT_VERSION == 4
+    assert content(folder)["format_version"] == FORMAT_VERSION == 5
 
 
 def test_layout_is_no_edit(manifest, folder):
@@ -92,13 +93,13 @@ def test_a_sealed_edit_is_looked_at(folder):
     assert "surprise: Extra inputs" in refused(folder)
 
 
-@pytest.mark.parametrize("version", [3, 5])
+@pytest.mark.parametrize("version", [3, 6])
 def test_another_version_says_what_to_do(folder, version):
     """Before anything else of it is looked at, which may all be otherwise in that version."""
     rewrite(folder, {"format_version": version, "producer": "elic-deploy 0.9.1", "layers": [1, 2]})
     assert refused(folder) == (
-        f"{folder}: a bundle of format version {version}, written by elic-deploy 0.9.1; this program reads version 4: "
-        "export it again with elic-export, or use elic-deploy 0.9.1"
+        f"{folder}: a bundle of format version {version}, written by elic-deploy 0.9.1; this program reads "
+        "versions 4 to 5: export it again with elic-export, or use elic-deploy 0.9.1"
     )
 
 
@@ -106,7 +107,7 @@ def test_another_version_says_what_to_do(folder, version):
 def test_another_version_by_who_knows_whom(folder, producer):
     rewrite(folder, {"format_version": 3, "producer": producer})
     message = refused(folder)
-    assert "version 3; this program reads version 4" in message
+    assert "version 3; this program reads versions 4 to 5" in message
     assert message.endswith("or use the elic-deploy that wrote it")
 
 

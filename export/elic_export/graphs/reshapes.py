@@ -113,6 +113,25 @@ def depth_to_space(x: Tensor) -> Tensor:
     return full
 
 
+def space_to_depth(x: Tensor) -> Tensor:
+    """Rearrange blocks of 2x2 positions into channels, the inverse of `depth_to_space`.
+
+    Parameters
+    ----------
+    x : Tensor
+        All positions, [B, C, 2H, 2W].
+
+    Returns
+    -------
+    Tensor
+        All channels of a block's upper left position, then those of the upper right, the lower left and the lower
+        right: [B, 4 C, H, W].
+
+    """
+    blocks: Tensor = _SpaceToDepth.apply(x)
+    return blocks
+
+
 def pad_rows(x: Tensor, top: int, bottom: int, sides: int) -> Tensor:
     """Pad with zeros.
 
@@ -229,6 +248,21 @@ class _DepthToSpace(torch.autograd.Function):
         b, c, h, w = _known_sizes(x)
         _set_sizes(full, x, b, c and c // 4, h and 2 * h, w and 2 * w)
         return full
+
+
+class _SpaceToDepth(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        b, c, h, w = x.shape
+        blocks = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4)  # [B, row, column, C, H, W]
+        return blocks.reshape(b, 4 * c, h // 2, w // 2)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        blocks = g.op("SpaceToDepth", x, blocksize_i=2)
+        b, c, h, w = _known_sizes(x)
+        _set_sizes(blocks, x, b, c and 4 * c, h and h // 2, w and w // 2)
+        return blocks
 
 
 def _known_sizes(x: Any) -> tuple[int | None, ...]:

@@ -5,12 +5,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from elic_runtime.bundle import Bundle
 from elic_runtime.conformance import load_deciding
+from elic_runtime.entries import Interface
 from elic_runtime.errors import BundleError
-from elic_runtime.manifest import SubgraphInfo
-from elic_runtime.runners import Arrays, Runner, onnxruntime_factory
+from elic_runtime.runners import Runner, onnxruntime_factory
 
 from elic_export.exact.deployment import Deployment
 from elic_export.known_input import torch_runners
@@ -50,15 +49,13 @@ def backends(bundle: Bundle, deployment: Deployment) -> Backends:
     return found | {str(factory): load_deciding(bundle, factory) for factory in factories}
 
 
-def _openvino() -> Iterator["OpenVino"]:
+def _openvino() -> "Iterator[_OnOpenVino]":
     if find_spec("openvino") is not None:
-        yield OpenVino()
+        yield _OnOpenVino()
 
 
-class OpenVino:
-    """Loads subgraphs into OpenVINO's CPU plugin, to compute in float32.
-
-    Without the precision hint, it computes in bf16 on processors that support it, which is not exact.
+class _OnOpenVino:
+    """Loads ONNX graphs into OpenVINO's CPU plugin, to compute in float32.
 
     Raises
     ------
@@ -69,44 +66,16 @@ class OpenVino:
 
     def __init__(self) -> None:
         try:
-            import openvino
+            from elic_runtime.runners.openvino import Engine
         except ImportError as error:
             raise BundleError(f"OpenVINO is installed, but cannot be imported: {error}") from None
-        self._core = openvino.Core()
-        self._name = f"OpenVINO {openvino.__version__.split('-')[0]}, CPU, f32"
+        self._engine = Engine()
 
     def __str__(self) -> str:
-        return self._name
+        return str(self._engine)
 
-    def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
-        """Compile one subgraph.
-
-        Parameters
-        ----------
-        name : str
-            Name of the subgraph.
-        graph : Path
-            Its file.
-        info : SubgraphInfo
-            Its entry in the manifest.
-
-        Raises
-        ------
-        BundleError
-            If OpenVINO cannot compile it.
-
-        """
+    def __call__(self, name: str, graph: Path, info: Interface) -> Runner:
         try:
-            compiled = self._core.compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            return self._engine.load(graph, info)
         except RuntimeError as error:
             raise BundleError(f"{graph}: OpenVINO cannot compile {name}: {' '.join(str(error).split())}") from None
-        names = [output.name for output in info.outputs]
-
-        def run(inputs: Arrays) -> Arrays:
-            try:
-                outputs = compiled(inputs)
-            except RuntimeError as error:
-                raise BundleError(f"OpenVINO cannot run {name}: {' '.join(str(error).split())}") from None
-            return {output: np.array(outputs[output]) for output in names}
-
-        return run

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.entries import Interface
 from elic_runtime.runners import Arrays, Runner, RunnerFactory
 from torch import Tensor, nn
 
@@ -37,7 +37,7 @@ def emulated_half(deployment: Deployment, exact: RunnerFactory, *, mixed: bool) 
     """
     graphs = {graph.name: graph for graph in declare_codec(deployment.model.spec)}
 
-    def factory(name: str, path: Path, info: SubgraphInfo) -> Runner:
+    def factory(name: str, path: Path, info: Interface) -> Runner:
         graph = graphs.get(name)
         if graph is None or (mixed and graph.decides_symbols):
             return exact(name, path, info)
@@ -46,7 +46,7 @@ def emulated_half(deployment: Deployment, exact: RunnerFactory, *, mixed: bool) 
     return factory
 
 
-def _runner(graph: Declaration, deployment: Deployment, info: SubgraphInfo) -> Runner:
+def _runner(graph: Declaration, deployment: Deployment, info: Interface) -> Runner:
     module = copy.deepcopy(graph.build(deployment)).eval()
     for parameter in module.parameters():
         parameter.data = _rounded(parameter.data)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from elic_export.config import Thresholds
 from elic_export.metrics import psnr_lost
 from elic_export.parity.report import BackendResult, EndToEndResult, Finding, ImageResult, PassResult, SubgraphResult
+from elic_export.thresholds import Thresholds
 
 LIKELIHOOD_BOUND = float(np.float32(1e-9))
 """Smallest likelihood, as float32 holds it."""

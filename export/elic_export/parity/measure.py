@@ -16,8 +16,8 @@ from elic_runtime.bundle import Bundle
 from elic_runtime.coder import make_coder
 from elic_runtime.container import parse
 from elic_runtime.context import ContextModel, Floats, Symbols
+from elic_runtime.entries import Interface, Precision, graph_precision
 from elic_runtime.images import read_image
-from elic_runtime.manifest import Precision, SubgraphInfo, graph_precision
 from elic_runtime.metrics import bits, psnr
 from elic_runtime.pixels import to_image, to_input
 from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
@@ -25,7 +25,6 @@ from elic_runtime.subgraphs import H_S, NO_ENTROPY, NONANCHOR, pass_name
 from elic_runtime.tiles import Image, TileGrid
 from numpy.typing import NDArray
 
-from elic_export.config import Thresholds
 from elic_export.errors import ExportError
 from elic_export.exact.deployment import Deployment, fingerprint
 from elic_export.metrics import TensorError, code_length, correlation, max_steps
@@ -43,6 +42,7 @@ from elic_export.parity.report import (
     Report,
     SubgraphResult,
 )
+from elic_export.thresholds import Thresholds
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 """Shows progress by wrapping the photographs that a measurement iterates over."""
@@ -129,7 +129,7 @@ class _Loaded:
     def __str__(self) -> str:
         return describe_backend(self._factory)
 
-    def __call__(self, name: str, _graph: Path, _info: SubgraphInfo) -> Runner:
+    def __call__(self, name: str, _graph: Path, _info: Interface) -> Runner:
         return self._runners[name]
 
 
@@ -147,7 +147,7 @@ class _Parity:
         self.runners = {name: load_runner(bundle, loaded, name, finite=False) for name in bundle.manifest.subgraphs}
         self.codec = Codec.load(bundle.folder, runner=loaded)
         self.half_codec = None
-        if self.manifest.precision != "fp32":
+        if self.manifest.precision in ("fp16", "mixed"):
             emulated = emulated_half(deployment, loaded, mixed=self.manifest.precision == "mixed")
             self.half_codec = Codec.load(bundle.folder, runner=emulated)
         cuts = [info.cut_after for info in bundle.manifest.subgraphs.values() if info.cut_after]

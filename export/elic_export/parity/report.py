@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from elic_runtime.manifest import GraphPrecision
+from elic_runtime.entries import GraphPrecision
 from elic_runtime.plain_json import plain
 from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 

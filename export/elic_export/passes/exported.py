@@ -1,11 +1,11 @@
 """A traced graph on its way to a file, and the samples that it is checked with."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from elic_runtime.runners import Arrays
+from elic_runtime.entries import Reach
+from elic_runtime.runners import Arrays, Runner
 from elic_runtime.subgraphs import Tensor
-from numpy.typing import NDArray
 
 from elic_export.errors import ExportError
 
@@ -45,6 +45,8 @@ class Exported:
         Declared shapes by role, in the order of the graph.
     cut_after : str, optional
         For a part of g_s: name of the node that g_s is cut after.
+    reach : Reach, optional
+        The receptive field.
 
     """
 
@@ -53,37 +55,45 @@ class Exported:
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     cut_after: str | None = None
+    reach: Reach | None = None
 
 
-def run_graph(name: str, graph: "onnx.ModelProto", outputs: list[str] | None, inputs: Arrays) -> list[NDArray[Any]]:
-    """Run a graph in ONNX Runtime on the CPU.
+def load_graph(name: str, graph: "onnx.ModelProto") -> Runner:
+    """Load a graph in ONNX Runtime on the CPU.
 
     Parameters
     ----------
     name : str
-        Name of the subgraph, for the error message.
+        Name of the subgraph, for error messages.
     graph : ModelProto
         The graph.
-    outputs : list of str or None
-        Names of the outputs to compute. None is for all.
-    inputs : dict of ndarray
-        Arrays by name of the input.
 
     Returns
     -------
-    list of ndarray
-        The outputs in that order.
+    Runner
+        Computes all outputs. It raises ExportError if ONNX Runtime cannot run the graph.
 
     Raises
     ------
     ExportError
-        If ONNX Runtime cannot load or run the graph.
+        If ONNX Runtime cannot load the graph.
 
     """
     import onnxruntime
 
+    def cannot(error: Exception) -> ExportError:
+        return ExportError(f"{name}: ONNX Runtime cannot run it: {' '.join(str(error).split())[:200]}")
+
     try:
         session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-        return list(session.run(outputs, inputs))
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise ExportError(f"{name}: ONNX Runtime cannot run it: {' '.join(str(error).split())[:200]}") from None
+        raise cannot(error) from None
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Arrays) -> Arrays:
+        try:
+            return dict(zip(names, session.run(names, inputs), strict=True))
+        except Exception as error:
+            raise cannot(error) from None
+
+    return run

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
+from elic_runtime.entries import SubgraphInfo, TensorInfo
+from elic_runtime.manifest import Manifest
 from elic_runtime.subgraphs import Subgraph
 
 BUNDLE = "../.."

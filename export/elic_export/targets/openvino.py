@@ -1,5 +1,6 @@
 """Intel's OpenVINO, in float32."""
 
+from elic_export.targets.compilation import Compilation
 from elic_export.targets.target import Target
 
 README = """\
@@ -18,3 +19,11 @@ class OpenVino(Target):
     template = "openvino.py.j2"
     output = "convert.py"
     float32 = True
+    # The plain deconvolution takes 0.94 of the time of DepthToSpace (512x512, AVX-512, 2 threads).
+    compilation = Compilation(
+        "openvino",
+        "pip install 'elic-deploy[openvino]'",
+        ".xml",
+        companions=(".bin",),
+        precisions=("fp32", "fp16", "int8"),
+    )

@@ -1,5 +1,6 @@
 """Qualcomm's converter for its HTP, which computes in fp16."""
 
+from elic_export.targets.compilation import Compilation
 from elic_export.targets.target import Target
 
 README = """\
@@ -8,12 +9,9 @@ to `cpp/`. The SDK is proprietary: it is for development for Qualcomm's chips an
 it yourself. Shapes are static, so there is one build, and one context, per shape. The converter may change the layout
 of inputs and outputs to NHWC; `--preserve_io layout` keeps NCHW.
 
-Alternatively, ONNX Runtime can build the context (`pip install onnxruntime-qnn`; 2.7.0 was tested, which emulates the
-device on x86). Register its execution provider library, take the device from `ort.get_ep_devices()`, and set the
-session entries
-`ep.context_enable`, `ep.context_file_path` and `session.disable_cpu_ep_fallback`, and the provider options
-`backend_path` (the HTP library), `soc_model` 43 with `htp_arch` 73 (or 69 with 79) and
-`enable_htp_fp16_precision`. Without `soc_model`, it refuses fp16.
+Alternatively, ONNX Runtime builds contexts: `python convert.py --platform sm8550` (`pip install onnxruntime-qnn`; 2.7.0
+was tested, which emulates the device on x86). `elic-export compile --target qnn` does this, with the rewrites that suit
+it, and runs what it made.
 """
 
 
@@ -25,3 +23,16 @@ class Qnn(Target):
     readme = README
     template = "qnn.sh.j2"
     output = "convert.sh"
+    script = ("convert.py", "qnn.py.j2")
+    compilation = Compilation(
+        "onnxruntime-qnn",
+        "make setup-qnn, in a checkout",
+        ".onnx",
+        platforms=("sm8550", "sm8750"),
+        runnable=("sm8550", "sm8750"),
+        rewrites=("deconv_to_depth_to_space",),
+        precisions=("fp16", "int8"),
+        open_shapes=False,
+        simulated=True,
+        environment=".venv-qnn",
+    )

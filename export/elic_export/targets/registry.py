@@ -21,6 +21,11 @@ def all_targets() -> tuple[Target, ...]:
     return tuple(kind() for kind in sorted(kinds, key=lambda kind: kind.tool))
 
 
+def compilable() -> list[str]:
+    """Return the names of the tools that `elic-export compile` can run."""
+    return [target.tool for target in all_targets() if target.compilation is not None]
+
+
 def _defined_in(module: ModuleType) -> list[type[Target]]:
     """Return the target classes that a module defines, without those that it imports."""
     return [

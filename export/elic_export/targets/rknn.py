@@ -5,6 +5,7 @@ from typing import Any
 
 import onnx
 
+from elic_export.targets.compilation import Compilation, Hint
 from elic_export.targets.target import Plan, Target
 
 README = """\
@@ -41,6 +42,25 @@ class Rknn(Target):
     readme = README
     template = "rknn.py.j2"
     output = "convert.py"
+    compilation = Compilation(
+        "rknn-toolkit2",
+        "make setup-rknn, in a checkout",
+        ".rknn",
+        companions=(".onnx",),
+        platforms=("rk3588",),
+        rewrites=("deconv_to_depth_to_space",),
+        precisions=("fp16",),
+        open_shapes=False,
+        simulated=True,
+        environment=".venv-rknn",
+        hints=(
+            Hint(
+                r"Got:? \d+ Expected:? \d+",
+                "RKNN ignores the output_padding of ConvTranspose: use the rewrite fold_output_padding or "
+                "deconv_to_depth_to_space",
+            ),
+        ),
+    )
 
     def context(self, plan: Plan, folder: Path) -> dict[str, Any]:
         """Return `padded`, the graphs with a transposed convolution that has output_padding; see `Target.context`."""

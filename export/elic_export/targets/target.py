@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from elic_export.targets.compilation import Compilation
 from elic_export.targets.graph import Graph
 
 
@@ -31,6 +32,10 @@ class Target:
         Whether the tool computes in float32, as subgraphs that decide symbols in exact arithmetic must be.
     open_shapes : bool
         Whether the tool takes graphs with open dimensions.
+    script : tuple of str, optional
+        Name and template of one more file for all graphs: the script that compiles them, if `output` is not it.
+    compilation : Compilation, optional
+        How `elic-export compile` runs the script. None if the tool is not on PyPI, so that only its input is written.
 
     """
 
@@ -42,6 +47,8 @@ class Target:
     per: ClassVar[Literal["bundle", "graph", "build"]] = "bundle"
     float32: ClassVar[bool] = False
     open_shapes: ClassVar[bool] = True
+    script: ClassVar[tuple[str, str] | None] = None
+    compilation: ClassVar[Compilation | None] = None
 
     def fits(self, graph: Graph) -> bool:  # noqa: ARG002 - for subclasses
         """Return whether a graph makes sense for the tool.
@@ -117,25 +124,30 @@ class Plan:
     kept: tuple[Graph, ...]
     moving: tuple[Graph, ...]
 
-    def outputs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def outputs(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Yield the files to write.
 
         Yields
         ------
-        tuple of str and dict
-            Path relative to `targets/`, and variables for its template.
+        tuple of str, str and dict
+            Path relative to `targets/`, its template, and variables for that.
 
         """
-        path = f"{self.target.tool}/{self.target.output}"
+        tool, template = self.target.tool, self.target.template
+        path = f"{tool}/{self.target.output}"
         if self.target.per == "bundle" and self.graphs:
-            yield path, {}
+            yield path, template, {}
         for graph in self.graphs:
             if self.target.per == "graph":
-                yield path.format(name=graph.name), {"graph": graph}
+                yield path.format(name=graph.name), template, {"graph": graph}
             elif self.target.per == "build":
-                yield from ((path.format(name=build.name), {"graph": graph, "build": build}) for build in graph.builds)
+                for build in graph.builds:
+                    yield path.format(name=build.name), template, {"graph": graph, "build": build}
+        if self.target.script is not None and self.graphs:
+            name, template = self.target.script
+            yield f"{tool}/{name}", template, {}
 
     @property
     def files(self) -> tuple[str, ...]:
         """Paths of the files to write, relative to `targets/`."""
-        return tuple(path for path, _ in self.outputs())
+        return tuple(path for path, _, _ in self.outputs())

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from elic_runtime.entries import TargetFile
 from elic_runtime.files import sha256_file
-from elic_runtime.manifest import TARGETS_NAME, Manifest, TargetFile
+from elic_runtime.manifest import TARGETS_NAME, Manifest
 
+from elic_export.errors import ExportError
 from elic_export.targets.graph import graphs_of
 from elic_export.targets.registry import all_targets
+from elic_export.targets.target import Plan, Target
 
 README_NAME = "README.md"
 """Name of the README in `targets/`."""
@@ -54,13 +57,54 @@ def write_targets(manifest: Manifest, folder: Path) -> tuple[TargetFile, ...]:
 
     for target in all_targets():
         plan = target.plan(graphs, manifest.arithmetic)
-        context = target.context(plan, folder)
-        for path, more in plan.outputs():
-            write(path, target.template, graphs=plan.graphs, unfit=plan.unfit, kept=plan.kept, **context, **more)
-        text = environment.from_string(_MACROS + target.readme).render(plan=plan, **whole, **context)
+        context = _context(target, plan, folder)
+        for path, template, more in plan.outputs():
+            write(path, template, **context, **more)
+        text = environment.from_string(_MACROS + target.readme).render(context | whole)
         sections.append({"title": target.title, "plan": plan, "text": text.strip()})
     write(README_NAME, "README.md.j2", sections=sections, **whole)
     return tuple(TargetFile(file=path, sha256=sha256_file(folder / path)) for path in written)
+
+
+def write_script(target: Target, manifest: Manifest, folder: Path) -> Path:
+    """Write the script that compiles graphs with one tool, where a bundle has it: in `targets/TOOL`.
+
+    Parameters
+    ----------
+    target : Target
+        The tool, whose `compilation` says how the script is run.
+    manifest : Manifest
+        A manifest whose subgraphs are the graphs to compile.
+    folder : Path
+        Their folder.
+
+    Returns
+    -------
+    Path
+        The script.
+
+    """
+    plan = target.plan(graphs_of(manifest), manifest.arithmetic)
+    wanted = target.script or (target.output, target.template)
+    for path, template, more in plan.outputs():
+        if Path(path).name == wanted[0]:
+            text = _environment().get_template(template).render(_context(target, plan, folder) | more)
+            return folder / _write(folder, f"{TARGETS_NAME}/{path}", text)
+    raise ExportError(f"{target.tool}: it takes no graph of this bundle")
+
+
+def _context(target: Target, plan: Plan, folder: Path) -> dict[str, Any]:
+    """Return the variables of all templates of a tool."""
+    compilation = target.compilation
+    return {
+        "plan": plan,
+        "graphs": plan.graphs,
+        "unfit": plan.unfit,
+        "kept": plan.kept,
+        "platforms": compilation.platforms if compilation else (),
+        "precisions": compilation.stored if compilation else (),
+        **target.context(plan, folder),
+    }
 
 
 def _environment() -> jinja2.Environment:

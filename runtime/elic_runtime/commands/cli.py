@@ -24,6 +24,8 @@ from elic_runtime.commands.console import (
 )
 from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
 from elic_runtime.errors import ElicError, ImageError
+from elic_runtime.plain_json import dumps
+from elic_runtime.runners import ONNXRUNTIME, RUNNERS
 
 if TYPE_CHECKING:
     from elic_runtime.file_coding import CodedFile
@@ -46,6 +48,13 @@ BundleOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0 stands for one per core.")]
+RunnerOption = Annotated[
+    str,
+    typer.Option(
+        "--runner",
+        help=f"What runs the transforms: {', '.join(RUNNERS)}. All but the first need elic-export compile.",
+    ),
+]
 JobsOption = Annotated[
     int,
     typer.Option(
@@ -79,6 +88,7 @@ def compress(
         typer.Argument(metavar="OUT", help="File to write, a folder if IN is a folder, or - for standard output."),
     ],
     bundle: BundleOption = None,
+    runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
     at_once: JobsOption = 1,
     force: ForceOption = False,
@@ -97,7 +107,7 @@ def compress(
     left_out: list[str] = []
     jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), decode=False, threads=threads)
+    codec = Codec.load(_bundle(bundle), decode=False, runner=runner, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
         photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
@@ -122,6 +132,7 @@ def decompress(
         ),
     ],
     bundle: BundleOption = None,
+    runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
     at_once: JobsOption = 1,
     force: ForceOption = False,
@@ -138,7 +149,7 @@ def decompress(
     left_out: list[str] = []
     jobs = _jobs(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), encode=False, threads=threads)
+    codec = Codec.load(_bundle(bundle), encode=False, runner=runner, threads=threads)
 
     def run(path: Path, out: Path) -> Facts:
         data, coded = decompress_data(codec, read_input(path), out.suffix or WRITABLE[0])
@@ -178,6 +189,7 @@ def evaluate(
     padding: Annotated[
         Padding, typer.Option(help="Where an image is padded if the graph does not take its size.")
     ] = "bottom-right",
+    runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -185,14 +197,14 @@ def evaluate(
 
     The rate of a no-entropy bundle is that of its likelihoods; the rate of any other bundle is that of its files.
     """
-    from elic_runtime.bundle import Bundle
     from elic_runtime.commands.evaluate import eval_facts, print_results
     from elic_runtime.commands.evaluate import evaluate as run
     from elic_runtime.images import image_files
-    from elic_runtime.runners import onnxruntime_factory
+    from elic_runtime.runners import open_with
 
     paths = progress(image_files(images, note), "eval")
-    results = run(Bundle(_bundle(bundle)), paths, padding, onnxruntime_factory(threads=threads))
+    opened, factory = open_with(_bundle(bundle), runner, threads=threads)
+    results = run(opened, paths, padding, factory)
     if as_json:
         print_json(eval_facts(results))
     else:
@@ -221,6 +233,38 @@ def conformance(
     inexact = [result.backend for result in results if result.differs]
     if inexact:
         fail(f"not exact: {', '.join(inexact)}")
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+@one_line_errors(ElicError)
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the exported bundle.")],
+    runner: RunnerOption = ONNXRUNTIME,
+    against: Annotated[
+        str | None, typer.Option(help="Another runner to run in turns with it, to compare results and times.")
+    ] = None,
+    threads: ThreadsOption = 0,
+    record: Annotated[Path | None, typer.Option(help="File to write the results to, as JSON.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check on a device, without PyTorch, that a runner computes what PyTorch computed.
+
+    Three known photographs of the bundle are transformed, and one is coded. The exit code is 1 if a result is not
+    accepted. --record writes what to send back from a board.
+    """
+    from elic_runtime.commands.verify import print_report, verify_runners
+
+    report = verify_runners(bundle, runner, against, threads)
+    facts = report.model_dump(mode="json")
+    if record is not None:
+        write_output(record, f"{dumps(facts)}\n".encode())
+    if as_json:
+        print_json(facts)
+    else:
+        print_report(report, console())
+    if not report.passed:
+        fail(f"not verified: {', '.join(c.question for c in report.results[0].checks if not c.passed)}")
         raise typer.Exit(CHECK_FAILED)
 
 

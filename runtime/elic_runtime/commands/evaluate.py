@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from elic_runtime.batches import fill, groups
 from elic_runtime.bundle import Bundle
 from elic_runtime.codec import Codec
 from elic_runtime.errors import BundleError
@@ -23,7 +24,7 @@ from elic_runtime.metrics import bits, format_psnr, psnr
 from elic_runtime.pixels import check_image, to_image, to_input
 from elic_runtime.runners import RunnerFactory, load_runner, onnxruntime_factory
 from elic_runtime.shapes import MAX_PIXELS
-from elic_runtime.tiles import Image, TileGrid, fill, groups
+from elic_runtime.tiles import Image, TileGrid
 
 Padding = Literal["bottom-right", "centre"]
 """Where an image is padded to a size that the graph takes; the padding repeats the border pixels.
@@ -128,7 +129,7 @@ def _result(path: Path, code: Callable[[Image], Coded]) -> EvalResult:
 def _files(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable[[Image], Coded]:
     if padding != "bottom-right":
         raise BundleError(f"{bundle.folder}: files are padded at the bottom right only; a no-entropy bundle can centre")
-    codec = Codec.load(bundle.folder, runner=factory)
+    codec = Codec(bundle, factory, encode=True, decode=True, max_pixels=MAX_PIXELS)
 
     def code(image: Image) -> Coded:
         data = codec.compress(image)

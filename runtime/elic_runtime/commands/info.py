@@ -9,9 +9,10 @@ from rich.table import Table
 
 from elic_runtime.bundle import Bundle
 from elic_runtime.commands.streams import name_of, read_input
+from elic_runtime.entries import Int8Info, SubgraphInfo
 from elic_runtime.errors import ContainerError
 from elic_runtime.file_coding import read_info
-from elic_runtime.manifest import SubgraphInfo
+from elic_runtime.runners import ENGINES, fastest, installed
 from elic_runtime.shapes import DOWNSAMPLING, Batch, Extent
 
 Facts = dict[str, Any]
@@ -108,7 +109,14 @@ def bundle_facts(folder: Path) -> Facts:
     facts: Facts = bundle.manifest.model_dump(mode="json", exclude={"subgraphs", "entropy_tables"})
     bundle.tables()
     subgraphs = [_subgraph_facts(bundle, name, info) for name, info in bundle.manifest.subgraphs.items()]
-    return {"bundle": str(folder), **facts, "subgraphs": subgraphs}
+    compiled = {name: installed(name) if name in ENGINES else False for name in bundle.manifest.compiled}
+    return {
+        "bundle": str(folder),
+        **facts,
+        "subgraphs": subgraphs,
+        "runners_here": [name for name, found in compiled.items() if found],
+        "fastest_runner": fastest(bundle.manifest),
+    }
 
 
 def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
@@ -139,8 +147,10 @@ def print_bundle(facts: Facts, console: Console) -> None:
             "opset": facts["opset"],
             "rewrites": ", ".join(facts["rewrites"]) or "none",
             "precision": facts["precision"],
+            **({"in int8": Int8Info.model_validate(facts["int8"])} if facts["int8"] else {}),
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
+            **({"runner auto": facts["fastest_runner"]} if facts["compiled"] else {}),
         },
         console,
     )
@@ -149,6 +159,32 @@ def print_bundle(facts: Facts, console: Console) -> None:
         size = "absent" if graph["bytes"] is None else f"{graph['bytes'] / 1e6:.1f}"
         table.add_row(escape(graph["subgraph"]), size, _tensors(graph["inputs"]), _tensors(graph["outputs"]))
     console.print(table)
+    if facts["compiled"]:
+        console.print()
+        console.print(_compiled_table(facts))
+
+
+def _compiled_table(facts: Facts) -> Table:
+    """Return a table of the compiled targets: what each is for, its checks, and its speed where it was compiled."""
+    table = _table(
+        compiled="left", version="left", platform="left", subgraphs="left", checks="left", speed="left", here="left"
+    )
+    for name, target in facts["compiled"].items():
+        speed = "of a simulator" if target["simulated"] else _speed(target["speed"])
+        checks = {True: "passed", False: "FAILED", None: "not run"}[target["passed"]]
+        here = "installed" if name in facts["runners_here"] else "not installed"
+        graphs = ", ".join(target["subgraphs"])
+        platform = f"{target['platform']}, {target['precision']}"
+        table.add_row(*map(escape, (name, target["version"], platform, graphs, checks, speed, here)))
+    return table
+
+
+def _speed(speed: Facts | None) -> str:
+    """Return how many times ONNX Runtime's speed a target had, for all of its subgraphs together."""
+    if speed is None:
+        return ""
+    ratio = sum(speed["onnxruntime_seconds"].values()) / sum(speed["seconds"].values())
+    return f"{ratio:.2f} of ONNX Runtime's, on {speed['processor']}"
 
 
 def _extents(facts: Facts) -> str:

@@ -3,12 +3,13 @@
 import numpy as np
 
 from elic_runtime.bundle import Bundle
+from elic_runtime.entries import Interface
 from elic_runtime.errors import BundleError, NotFiniteError
-from elic_runtime.runners.protocol import Arrays, Runner, RunnerFactory
+from elic_runtime.runners.protocol import Arrays, Closable, Runner, RunnerFactory
 from elic_runtime.shapes import fix, measure
 
 
-def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bool = True) -> Runner:
+def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bool = True) -> Closable:
     """Load a subgraph, and wrap its runner in checks.
 
     The wrapped runner takes and returns float32 arrays by the tensors' roles (see docs/architecture.md), whatever their
@@ -32,26 +33,38 @@ def load_runner(bundle: Bundle, factory: RunnerFactory, name: str, *, finite: bo
         If the subgraph is missing, was changed, or cannot be loaded.
 
     """
-    path, info = bundle.graph_path(name), bundle.manifest.subgraphs[name]
-    runner = factory(name, path, info)
-    taken = {tensor.role: tensor.shape for tensor in info.inputs}
+    path, info = bundle.graph_path(name), bundle.interface(name)
+    return _Checked(name, factory(name, path, info), info, finite=finite)
 
-    def run(inputs: Arrays) -> Arrays:
+
+class _Checked:
+    """A runner, and the checks of what it takes and gives."""
+
+    def __init__(self, name: str, runner: Runner, info: Interface, *, finite: bool) -> None:
+        self._name, self._runner, self._info, self._finite = name, runner, info, finite
+        self._taken = {tensor.role: tensor.shape for tensor in info.inputs}
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        name, info = self._name, self._info
         try:
-            sizes = measure(taken, {role: inputs[role].shape for role in taken})
+            sizes = measure(self._taken, {role: inputs[role].shape for role in self._taken})
         except ValueError as error:
             raise BundleError(f"{name} cannot take this: {error}") from None
         with np.errstate(over="ignore"):  # values beyond the range of fp16 become infinite, as on the device
             given = {t.name: np.asarray(inputs[t.role], t.dtype) for t in info.inputs}
-        outputs = runner(given)
+        outputs = self._runner(given)
         found = {}
         for tensor in info.outputs:
             value, shape = outputs.get(tensor.name) if isinstance(outputs, dict) else None, fix(tensor.shape, sizes)
             if not isinstance(value, np.ndarray) or value.dtype != tensor.dtype or value.shape != shape:
                 raise BundleError(f"the runner of {name} returns no {tensor.name} of {tensor.dtype} {list(shape)}")
-            if finite and not np.isfinite(value).all():
+            if self._finite and not np.isfinite(value).all():
                 raise NotFiniteError(f"the runner of {name} returns an output {tensor.name} that is not finite")
             found[tensor.role] = value.astype(np.float32, copy=False)
         return found
 
-    return run
+    def close(self) -> None:
+        """Release what the runner holds, if it can."""
+        close = getattr(self._runner, "close", None)
+        if close is not None:
+            close()

@@ -7,8 +7,8 @@ from typing import Any
 
 import onnxruntime
 
+from elic_runtime.entries import Interface
 from elic_runtime.errors import BundleError, ElicError
-from elic_runtime.manifest import SubgraphInfo
 from elic_runtime.runners.protocol import Arrays, Runner
 
 Provider = str | tuple[str, dict[str, Any]]
@@ -51,7 +51,7 @@ class OnnxRuntime:
         optimized = "" if self.optimize else ", not optimized"
         return f"ONNX Runtime {onnxruntime.__version__}, {names}, {threads}{optimized}"
 
-    def __call__(self, name: str, graph: Path, info: SubgraphInfo) -> Runner:
+    def __call__(self, name: str, graph: Path, info: Interface) -> Runner:
         """Load one subgraph.
 
         Parameters
@@ -60,7 +60,7 @@ class OnnxRuntime:
             Name of the subgraph.
         graph : Path
             Its ONNX file.
-        info : SubgraphInfo
+        info : Interface
             Its entry in the manifest.
 
         Raises

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from elic_export.config import DEPLOY_CONFIGS
 from elic_export.exact.calibration import calibrate, crops_of
+from elic_export.yaml_file import DEPLOY_CONFIGS
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from elic_export.config import DEPLOY_CONFIGS
 from elic_export.errors import ExportError
 from elic_export.exact import proof as exactness
 from elic_export.exact.calibration import Calibration, calibrate, crops_of, read_calibration, write_calibration
 from elic_export.exact.deployment import deploy_exact, fingerprint
 from elic_export.exact.quantize import FromReal, Grid, Precision, Requantize, ToReal, quantize_conv
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_models.checkerboard import pack
 from elic_runtime.images import write_image
 from torch import nn

@@ -13,12 +13,14 @@ import pytest
 import torch
 from elic_export.bundle import export_bundle
 from elic_export.cli import app as export_app
-from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.config import ExportConfig
 from elic_export.exact.deployment import deploy_float
 from elic_export.parity.measure import measure
 from elic_export.parity.report import Report
 from elic_export.passes.cut import rename_tensors
 from elic_export.passes.operators import STATIC_FORBIDDEN
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime import BundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.codec import Codec

@@ -4,10 +4,12 @@ import pytest
 import seeded
 import torch
 from elic_export.bundle import export_bundle
-from elic_export.config import DEPLOY_CONFIGS, ExportConfig, read_thresholds
+from elic_export.config import ExportConfig
 from elic_export.exact.calibration import calibrate
 from elic_export.exact.deployment import deploy_exact, deploy_float
 from elic_export.parity.measure import measure
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_models import ELIC, ModelSpec, load_checkpoint
 from elic_models.checkpoints.keys import checkpoint_keys
 from elic_runtime import Codec

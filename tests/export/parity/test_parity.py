@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from elic_export.cli import app
-from elic_export.config import DEPLOY_CONFIGS, read_thresholds
 from elic_export.errors import ExportError
 from elic_export.exact.deployment import deploy_exact, deploy_float
 from elic_export.metrics import TensorError, code_length
 from elic_export.parity.judge import judge
 from elic_export.parity.measure import measure
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_models import load_checkpoint
 from elic_runtime.bundle import Bundle
 from elic_runtime.images import write_image

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from elic_export.config import DEPLOY_CONFIGS, read_thresholds
 from elic_export.metrics import TensorError, psnr_lost
 from elic_export.parity.judge import judge, judge_end_to_end
 from elic_export.parity.render import print_report, render_html
 from elic_export.parity.report import EndToEndResult, ImageResult, PassResult, Report, SubgraphResult
+from elic_export.thresholds import read_thresholds
+from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime.commands.console import print_json
 from rich.console import Console
 

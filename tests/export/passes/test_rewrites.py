@@ -11,7 +11,7 @@ import pytest
 import torch
 from elic_export.bundle import EXTERNAL_DATA_FROM, export_bundle
 from elic_export.errors import ConfigError, ExportError
-from elic_export.graphs.subpixel import SubpixelDeconv
+from elic_export.graphs.subpixel import SubpixelConv, SubpixelDeconv
 from elic_export.passes.cut import cut_graph
 from elic_export.passes.rewrites import REWRITES
 from elic_runtime import BundleError, Codec
@@ -49,6 +49,16 @@ def test_depth_to_space_equals_the_deconvolution(checkpoint):
     assert sum(isinstance(m, SubpixelDeconv) for m in rewritten.modules()) == 4
     assert not any(isinstance(m, nn.ConvTranspose2d) for m in rewritten.modules())
     assert any(isinstance(m, nn.ConvTranspose2d) for m in g_s.modules()), "the model itself must stay as it is"
+
+
+@torch.inference_mode()
+def test_space_to_depth_equals_the_convolution(checkpoint):
+    g_a = copy.deepcopy(checkpoint.model.g_a).double()
+    rewritten = REWRITES["conv_to_space_to_depth"].of_module(g_a).double()
+    x = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.allclose(rewritten(x), g_a(x), atol=1e-12)
+    assert sum(isinstance(m, SubpixelConv) for m in rewritten.modules()) == 4
+    assert not any(isinstance(m, nn.Conv2d) and m.stride == (2, 2) for m in rewritten.modules())
 
 
 def test_output_padding_folds_into_pads(plain_path, y_hat):

@@ -6,7 +6,8 @@ Which subgraphs there are, and what each takes and gives, is the runtime's table
 import numpy as np
 import onnx
 from elic_export.targets.write import write_targets
-from elic_runtime.manifest import Manifest, SubgraphInfo, TensorInfo
+from elic_runtime.entries import SubgraphInfo, TensorInfo
+from elic_runtime.manifest import Manifest
 from elic_runtime.model_info import ModelInfo
 from elic_runtime.shapes import Batch, Extent, Shape, fix, fixed_sizes
 from elic_runtime.subgraphs import NO_ENTROPY, Tensor, subgraphs

@@ -33,22 +33,36 @@ def graph_at(folder, tool, path):
     return file.stem
 
 
+def stand_in(tools, tmp_path):
+    """Put programs of these names into a folder. They note their arguments, and write the file that they are told to.
+
+    Returns the folder, and the path of the notes.
+    """
+    notes, folder = tmp_path / "notes", tmp_path / "bin"
+    folder.mkdir(exist_ok=True)
+    for tool in tools:
+        (folder / tool).write_text(
+            f'#!/bin/sh\nprintf "%s\\037" {tool} "$@" >> "{notes}"; echo >> "{notes}"; pwd > "{notes}.pwd"\n'
+            'for argument; do case "$last" in -o|--MNNModel) : > "$argument";; esac; last=$argument; done\n'
+        )
+        (folder / tool).chmod(0o755)
+    return folder, notes
+
+
+def noted(notes):
+    """[tool, *arguments] of each call."""
+    return [line.split("\x1f")[:-1] for line in notes.read_text().splitlines()]
+
+
 def run_script(folder, script, tools, tmp_path, **environment):
     """Run it from elsewhere with tools that note their arguments. Returns [tool, *arguments] of each call."""
     path = folder / TARGETS_NAME / script
-    notes = tmp_path / "notes"
-    for tool in tools:
-        stand_in = tmp_path / "bin" / tool
-        stand_in.parent.mkdir(exist_ok=True)
-        stand_in.write_text(
-            f'#!/bin/sh\nprintf "%s\\037" {tool} "$@" >> "{notes}"; echo >> "{notes}"; pwd > "{notes}.pwd"\n'
-        )
-        stand_in.chmod(0o755)
+    programs, notes = stand_in(tools, tmp_path)
     assert path.stat().st_mode & 0o111
     done = subprocess.run(
         [path],
         cwd=tmp_path,
-        env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"} | environment,
+        env={"PATH": f"{programs}:/usr/bin:/bin"} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -56,7 +70,15 @@ def run_script(folder, script, tools, tmp_path, **environment):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert Path(Path(f"{notes}.pwd").read_text().strip()) == path.parent.resolve()
-    return [line.split("\x1f")[:-1] for line in notes.read_text().splitlines()]
+    return noted(notes)
+
+
+def run_beside(folder, script, tools, tmp_path, monkeypatch, *arguments):
+    """Run a Python script whose tools are beside the interpreter; returns [tool, *arguments] of each call."""
+    programs, notes = stand_in(tools, tmp_path)
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    run_main(load_script(folder, script), monkeypatch, *arguments)
+    return noted(notes)
 
 
 def options(call):

@@ -10,6 +10,7 @@ from elic_export.passes.rewrites.depth_to_space import DeconvToDepthToSpace
 from elic_export.passes.rewrites.merge_analysis import MergeAnalysis
 from elic_export.passes.rewrites.output_padding import FoldOutputPadding
 from elic_export.passes.rewrites.protocol import Rewrite
+from elic_export.passes.rewrites.space_to_depth import ConvToSpaceToDepth
 from elic_export.passes.rewrites.split_synthesis import SplitSynthesis
 
 REWRITES: dict[str, Rewrite] = {
@@ -18,6 +19,7 @@ REWRITES: dict[str, Rewrite] = {
         MergeAnalysis(),
         SplitSynthesis(),
         DeconvToDepthToSpace(),
+        ConvToSpaceToDepth(),
         FoldOutputPadding(),
     )
 }

@@ -20,10 +20,10 @@ class DeconvToDepthToSpace(Rewrite):
 
     def of_module(self, module: "nn.Module") -> "nn.Module":
         """Return a copy of the module with those layers replaced; see `Rewrite.of_module`."""
-        from elic_export.graphs.subpixel import SubpixelDeconv, is_stride_2
+        from elic_export.graphs.subpixel import SubpixelDeconv, doubles
 
         rewritten = copy.deepcopy(module)
         for name, layer in list(rewritten.named_modules()):
-            if is_stride_2(layer):
+            if doubles(layer):
                 rewritten.set_submodule(name, SubpixelDeconv(layer))
         return rewritten

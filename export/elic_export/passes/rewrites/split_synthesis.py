@@ -35,13 +35,13 @@ class SplitSynthesis(Rewrite):
         from elic_runtime.shapes import fix
 
         from elic_export.passes.cut import cut_graph
-        from elic_export.passes.exported import run_graph
+        from elic_export.passes.exported import load_graph
 
         if whole.name != "g_s":
             return []
         after = options["split_g_s_after"]
         first, second = cut_graph(whole.graph, after, "features")
-        (features,) = run_graph("g_s_0", _without_output_shape(first), None, sample.inputs)
+        (features,) = load_graph("g_s_0", _without_output_shape(first))(sample.inputs).values()
         stride = sample.outputs["x_hat"].shape[2] // features.shape[2]
         tensor = Tensor(features.shape[1], stride)
         for field in (first.graph.output, second.graph.input):
@@ -50,8 +50,8 @@ class SplitSynthesis(Rewrite):
             field.append(onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, dims))
         between = {"features": tensor}
         return [
-            replace(whole, name="g_s_0", graph=first, outputs=between, cut_after=after),
-            replace(whole, name="g_s_1", graph=second, inputs=between, cut_after=after),
+            replace(whole, name="g_s_0", graph=first, outputs=between, cut_after=after, reach=None),
+            replace(whole, name="g_s_1", graph=second, inputs=between, cut_after=after, reach=None),
         ]
 
 
