@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 from elic_models import ModelSpec
-from elic_runtime.conformance import digest, write_patches
+from elic_runtime.conformance import digest, known_shape, write_patches
 from elic_runtime.entries import CheckpointInfo, ConformanceInfo, FileInfo, SubgraphInfo, TensorInfo, VerifyInfo
 from elic_runtime.errors import BundleError
 from elic_runtime.files import sha256_file
@@ -248,10 +248,12 @@ def _write_exact(
     patches = known_patches(deployment.model)
     write_patches(conformance, patches)
     info = _file_info(conformance)
-    traces = [
-        known_trace(deployment, model, *at, patches) for at in sample_shapes(config, config.cpu or config.decoder)
-    ]
-    digests = {name: digest(outputs, list(outputs)) for name, (_, outputs) in traces[0].items()}
+    deciding = config.cpu or config.decoder
+    places = sample_shapes(config, deciding)
+    traces = [known_trace(deployment, model, *at, patches) for at in places]
+    known = known_shape(config.decoder, deciding), config.batch.min
+    known_outputs = traces[0] if known == places[0] else known_trace(deployment, model, *known, patches)
+    digests = {name: digest(outputs, list(outputs)) for name, (_, outputs) in known_outputs.items()}
     samples = {name: [Sample(*trace[name], exact=True) for trace in traces] for name in traces[0]}
     return (
         _file_info(calibration),

@@ -68,5 +68,5 @@ class LatentCoder:
             return symbols
 
         latents = self._h_s({"z_hat": z_symbols + medians})
-        y_hat = self._context.walk(latents["latent_means"], latents["latent_scales"], code)
+        y_hat = self._context.walk(dict(latents), code)
         return Coded(y_hat, sum(bits))

@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Takes the number of windows that were computed, and of all that are known."""
 
+Box = tuple[int, int, int, int]
+"""Left, top, width and height of a part of an image, in pixels."""
+
 
 class Codec:
     """Compresses and decompresses images with one bundle. `Codec.load` creates it.
@@ -238,9 +241,7 @@ class Codec:
         """
         yield from self._compress(images, tiles=tiles, ticks=_Ticks(None))
 
-    def decompress(
-        self, data: bytes, *, region: tuple[int, int, int, int] | None = None, progress: Progress | None = None
-    ) -> Image:
+    def decompress(self, data: bytes, *, region: Box | None = None, progress: Progress | None = None) -> Image:
         """Decompress a file.
 
         Parameters

@@ -17,7 +17,7 @@ from elic_runtime.context import ContextModel, Floats, Symbols, pack
 from elic_runtime.errors import BundleError, ConformanceError
 from elic_runtime.model_info import ModelInfo
 from elic_runtime.runners import Arrays, Compiled, OnnxRuntime, Runner, RunnerFactory, describe_backend, load_runner
-from elic_runtime.shapes import DOWNSAMPLING, LATENT_STRIDE, Shape
+from elic_runtime.shapes import DOWNSAMPLING, LATENT_STRIDE, Extent, Shape
 from elic_runtime.subgraphs import H_S, deciding_names
 from elic_runtime.tables import check_size
 
@@ -125,11 +125,27 @@ def first_difference(bundle: Bundle, runners: Mapping[str, Runner], medians: NDA
     if set(wanted) != set(names):
         raise BundleError(f"{bundle.folder}: its conformance digests are not of the subgraphs that decide symbols")
     patches = read_patches(bundle.file(manifest.conformance), manifest.model)
-    found = trace(manifest.model, manifest.extent(H_S).min, manifest.batch.min, patches, medians, runners)
+    shape = known_shape(manifest.decoder, manifest.extent(H_S))
+    found = trace(manifest.model, shape, manifest.batch.min, patches, medians, runners)
     for name in names:
         if digest(found[name][1], [t.role for t in manifest.subgraphs[name].outputs]) != wanted[name]:
             return name
     return None
+
+
+def known_shape(images: Extent, deciding: Extent) -> Shape:
+    """Return the size of the image that the known input is for.
+
+    Parameters
+    ----------
+    images : Extent
+        The shapes of images that a bundle decodes, of which the known input has the smallest.
+    deciding : Extent
+        The shapes that the subgraphs take which decide symbols, if these are smaller.
+
+    """
+    low, high = images.min, deciding.max
+    return Shape(height=min(low.height, high.height), width=min(low.width, high.width))
 
 
 def trace(
@@ -178,7 +194,7 @@ def trace(
         return pack(y_slices[k], model.anchor_parity ^ half).astype(np.int32)
 
     latents = recorded(H_S)({"z_hat": z + medians[None, :, None, None]})
-    ContextModel(model, recorded).walk(latents["latent_means"], latents["latent_scales"], code)
+    ContextModel(model, recorded).walk(dict(latents), code)
     return found
 
 

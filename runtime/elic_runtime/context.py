@@ -4,14 +4,14 @@ Encoder and decoder run the same walk with the same subgraphs; they differ in wh
 positions of a pass are packed as [C, H, W/2].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elic_runtime.model_info import ModelInfo
-from elic_runtime.runners import Runner
+from elic_runtime.runners import Arrays, Runner
 from elic_runtime.subgraphs import ANCHOR, NONANCHOR, pass_name
 
 Floats = NDArray[np.float32]
@@ -68,7 +68,7 @@ def interleave(anchor: Floats, nonanchor: Floats, anchor_parity: int, out: Float
 
 
 def _dequantize(symbols: Symbols, means: Floats) -> Floats:
-    return symbols.astype(np.float32) + means
+    return np.add(symbols, means, dtype=np.float32)
 
 
 class ContextModel:
@@ -87,13 +87,14 @@ class ContextModel:
         self.model = model
         self._runners = [[load(pass_name(k, half)) for half in (ANCHOR, NONANCHOR)] for k in range(len(model.groups))]
 
-    def walk(self, latent_means: Floats, latent_scales: Floats, code: PassCoder, out: Floats | None = None) -> Floats:
+    def walk(self, latents: Arrays, code: PassCoder, out: Floats | None = None) -> Floats:
         """Run every pass in coding order.
 
         Parameters
         ----------
-        latent_means, latent_scales : ndarray
-            The outputs of h_s: float32 [B, L, H, W], where L is the model's `latent_channels`.
+        latents : dict of str to ndarray
+            The outputs of h_s: float32 [B, L, H, W], where L is the model's `latent_channels`. The dictionary is
+            emptied once no pass needs them, so that their memory is free for the last passes, which are the largest.
         code : PassCoder
             Encodes or decodes the symbols of a pass.
         out : ndarray, optional
@@ -106,20 +107,27 @@ class ContextModel:
 
         """
         model = self.model
-        batch, _, height, width = latent_means.shape
-        y_hat = np.empty((batch, model.M, height, width), latent_means.dtype) if out is None else out
-        slices: list[Floats] = []
-        first = 0
-        for k, channels in enumerate(model.groups):
-            inputs = {"latent_means": latent_means, "latent_scales": latent_scales}
-            inputs |= {f"y_hat_{i}": slices[i] for i in model.context_slices[k]}
-            anchor = self._runners[k][ANCHOR](inputs)
-            y_hat_anchor = _dequantize(code(k, ANCHOR, anchor["means"], anchor["scales"]), anchor["means"])
-            nonanchor = self._runners[k][NONANCHOR]({"y_hat_anchor": y_hat_anchor, "support": anchor["support"]})
-            symbols = code(k, NONANCHOR, nonanchor["means"], nonanchor["scales"])
-            y_hat_nonanchor = _dequantize(symbols, nonanchor["means"])
-            y_hat_slice = y_hat[:, first : first + channels]
-            interleave(y_hat_anchor, y_hat_nonanchor, model.anchor_parity, y_hat_slice)
-            slices.append(y_hat_slice)
-            first += channels
+        batch, _, height, width = latents["latent_means"].shape
+        y_hat = np.empty((batch, model.M, height, width), np.float32) if out is None else out
+        last = np.cumsum(model.groups)
+        slices = [y_hat[:, end - size : end] for end, size in zip(last, model.groups, strict=True)]
+        for k in range(len(slices)):
+            self._walk_slice(k, latents, slices, code)
         return y_hat
+
+    def _walk_slice(self, k: int, latents: Arrays, slices: Sequence[Floats], code: PassCoder) -> None:
+        """Run both passes of a slice, and write it. Arrays are released as soon as possible."""
+        run_anchor, run_nonanchor = self._runners[k]
+        anchor = run_anchor(latents | {f"y_hat_{i}": slices[i] for i in self.model.context_slices[k]})
+        if k == len(slices) - 1:
+            latents.clear()
+        means, support = anchor["means"], anchor["support"]
+        symbols = code(k, ANCHOR, means, anchor["scales"])
+        del anchor
+        y_hat_anchor = _dequantize(symbols, means)
+        del means, symbols
+        nonanchor = run_nonanchor({"y_hat_anchor": y_hat_anchor, "support": support})
+        del support
+        symbols = code(k, NONANCHOR, nonanchor["means"], nonanchor["scales"])
+        y_hat_nonanchor = _dequantize(symbols, nonanchor["means"])
+        interleave(y_hat_anchor, y_hat_nonanchor, self.model.anchor_parity, slices[k])

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from elic_runtime.codec import Codec
+from elic_runtime.codec import Box, Codec, Progress
 from elic_runtime.container import parse
 from elic_runtime.files import write_bytes
 from elic_runtime.images import Photograph, encode_image, read_photograph
@@ -201,7 +201,9 @@ def read_info(data: bytes) -> ContainerInfo:
     )
 
 
-def compress_photograph(codec: Codec, photograph: Photograph) -> tuple[bytes, CodedFile]:
+def compress_photograph(
+    codec: Codec, photograph: Photograph, *, tiles: bool = False, progress: Progress | None = None
+) -> tuple[bytes, CodedFile]:
     """Compress a photograph that was read into the bytes of an `.elic` file.
 
     Parameters
@@ -210,6 +212,8 @@ def compress_photograph(codec: Codec, photograph: Photograph) -> tuple[bytes, Co
         A codec that was loaded with its encoder.
     photograph : Photograph
         As `elic_runtime.images.read_photograph` returns it.
+    tiles, progress
+        As `Codec.compress` takes them.
 
     Raises
     ------
@@ -218,13 +222,15 @@ def compress_photograph(codec: Codec, photograph: Photograph) -> tuple[bytes, Co
 
     """
     start = time.perf_counter()
-    data = codec.compress(photograph.pixels)
+    data = codec.compress(photograph.pixels, tiles=tiles, progress=progress)
     seconds = time.perf_counter() - start
     height, width = photograph.pixels.shape[:2]
     return data, CodedFile(width, height, len(data), seconds, photograph.converted_from)
 
 
-def decompress_data(codec: Codec, data: bytes, suffix: str) -> tuple[bytes, CodedFile]:
+def decompress_data(
+    codec: Codec, data: bytes, suffix: str, *, region: Box | None = None, progress: Progress | None = None
+) -> tuple[bytes, CodedFile]:
     """Decompress the bytes of an `.elic` file into the bytes of an image file.
 
     Parameters
@@ -235,16 +241,18 @@ def decompress_data(codec: Codec, data: bytes, suffix: str) -> tuple[bytes, Code
         The `.elic` file.
     suffix : str
         Suffix of the image format, such as `.png`: see `elic_runtime.images.WRITABLE`.
+    region, progress
+        As `Codec.decompress` takes them.
 
     Raises
     ------
     ContainerError, BundleError
         As `Codec.decompress` raises them.
     ImageError
-        If images with this suffix are not written.
+        If images with this suffix are not written, or if the region is not within the image.
 
     """
     start = time.perf_counter()
-    image = codec.decompress(data)
+    image = codec.decompress(data, region=region, progress=progress)
     seconds = time.perf_counter() - start
     return encode_image(image, suffix), CodedFile(image.shape[1], image.shape[0], len(data), seconds)

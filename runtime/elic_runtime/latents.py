@@ -163,7 +163,7 @@ class LatentCoding:
 
         latents = load(H_S)({"z_hat": z_symbols.astype(np.float32) + self._medians})
         context = ContextModel(self._model, load)
-        return context.walk(latents["latent_means"], latents["latent_scales"], code, out)
+        return context.walk(latents, code, out)
 
     @contextmanager
     def _desync(self, what: str) -> Iterator[None]:

@@ -25,6 +25,9 @@ _CELLS_PER_UNIT = 256
 _CELLS = 1 << 16
 """The cells of scales by which scale indexes are looked up, the first one at 0."""
 
+_AT_ONCE = 1 << 20
+"""Scales that are looked up at once, which bounds the memory of what is computed in between."""
+
 MAX_OFFSET = 1 << 20
 MAX_BYTES = 64 << 20
 """Limits of a row's first value, and of a file of arrays in bytes; those of trained models are far smaller."""
@@ -147,11 +150,15 @@ class EntropyTables:
         levels = self._levels_by_cell
         if levels is None:
             return np.searchsorted(self.scale_thresholds, scales).astype(np.uint16)
-        cells = np.clip(scales, np.float32(0), np.float32((_CELLS - 1) / _CELLS_PER_UNIT))
-        cells *= np.float32(_CELLS_PER_UNIT)
-        indexes = levels.take(cells.astype(np.int32))
-        indexes += scales > self._next_thresholds.take(indexes)
-        return indexes
+        given = np.ascontiguousarray(scales).reshape(-1)
+        found = np.empty(given.shape, np.uint16)
+        for start in range(0, len(given), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            cells = np.clip(given[part], np.float32(0), np.float32((_CELLS - 1) / _CELLS_PER_UNIT))
+            cells *= np.float32(_CELLS_PER_UNIT)
+            indexes = levels.take(cells.astype(np.int32))
+            np.add(indexes, given[part] > self._next_thresholds.take(indexes), out=found[part])
+        return found.reshape(scales.shape)
 
     @cached_property
     def _levels_by_cell(self) -> NDArray[np.uint16] | None:

@@ -292,7 +292,7 @@ class _Verification:
             Check(question=q, measured=m, limit=limits[q] * (scatter if "codec" in q else 1) if q in limits else None)
             for q, m in self._worst.items()
         )
-        transforms = {name: times for name, times in self._watch.seconds.items() if not decides_symbols(name)}
+        transforms = {name: times for name, times in self._watch.seconds.items() if times and not decides_symbols(name)}
         return RunnerResult(
             runner=describe_backend(self._watch.factory),
             precision=precision,

@@ -167,9 +167,9 @@ def test_info_of_a_file_and_a_bundle(coded, bundle_path):
     facts = json.loads(elic("info", coded, "--json").stdout)
     assert (facts["width"], facts["height"]) == (200, 130)
     assert sum(section["bytes"] for section in facts["sections"]) == coded.stat().st_size
-    assert facts["computed"] == round(4 * 128 * 192 / (200 * 130), 2)
-    said = f"3.78 times the image's pixels ({192 * 256 / (130 * 200):.2f} with a bundle that takes 192x256)"
-    assert said in elic("info", coded).stdout
+    assert facts["tiles"] == {"rows": 1, "columns": 1, "height": 192, "width": 256}
+    assert facts["computed"] == round(192 * 256 / (200 * 130), 2)
+    assert "latent  one, of 192x256 (height x width), 1.89 times the image's pixels\n" in elic("info", coded).stdout
     facts = json.loads(elic("info", bundle_path, "--json").stdout)
     assert len(facts["subgraphs"]) == 15
     shape = {"height": 128, "width": 192}

@@ -39,22 +39,26 @@ def export_one(deployment, config, name):
 def test_the_manifest_states_what_design_md_names(bundle_path):
     manifest = Bundle(bundle_path).manifest
     assert manifest.subgraphs.keys() == NAMES
-    h, w = 128 // 16, 192 // 16
+    h, w = "height_16", "width_16"
 
     def shapes(name):
         info = manifest.subgraphs[name]
         return {t.name: t.shape for t in info.inputs}, {t.name: t.shape for t in info.outputs}
 
-    packed = (1, 8, h, w // 2)
-    assert shapes("g_a_h_a") == ({"x": (1, 3, 128, 192)}, {"y": (1, 24, h, w), "z": (1, 16, 2, 3)})
+    packed = (1, 8, h, "width_32")
+    assert shapes("g_a_h_a") == ({"x": (1, 3, 128, 192)}, {"y": (1, 24, 8, 12), "z": (1, 16, 2, 3)})
+    assert shapes("h_a") == ({"y": (1, 24, h, w)}, {"z": (1, 16, "height_64", "width_64")})
+    assert manifest.cpu == Extent.model_validate(
+        {"min": {"height": 64, "width": 64}, "max": {"height": 1024, "width": 1024}}
+    )
     latents = {"latent_means": (1, 24, h, w), "latent_scales": (1, 24, h, w)}
-    assert shapes("h_s") == ({"z_hat": (1, 16, 2, 3)}, latents)
+    assert shapes("h_s") == ({"z_hat": (1, 16, "height_64", "width_64")}, latents)
     assert shapes("context_4_anchor") == (
         latents | {"y_hat_0": (1, 4, h, w), "y_hat_3": (1, 4, h, w)},
-        {"means": packed, "scales": packed, "support": (1, 48, h, w // 2)},
+        {"means": packed, "scales": packed, "support": (1, 48, h, "width_32")},
     )
     assert shapes("context_4_nonanchor") == (
-        {"y_hat_anchor": packed, "support": (1, 48, h, w // 2)},
+        {"y_hat_anchor": packed, "support": (1, 48, h, "width_32")},
         {"means": packed, "scales": packed},
     )
 
@@ -71,8 +75,10 @@ def test_graphs_hold_nothing_that_npu_compilers_refuse(bundle_path):
         assert [o.version for o in graph.opset_import if o.domain == ""] == [17]
 
 
-def test_each_position_goes_through_a_parameter_net_once(bundle_path):
+def test_each_position_goes_through_a_parameter_net_once(deployment, config, tmp_path):
     """Multiply-accumulates of the 1x1 layers of slice 4: what the packed passes need, no more."""
+    bundle_path = tmp_path / "bundle"
+    export_bundle(deployment, config.model_copy(update={"cpu_shape": config.shape}), bundle_path)
     positions = 8 * 12
     layers = {"anchor": [], "nonanchor": []}
     for half, found in layers.items():

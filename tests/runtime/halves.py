@@ -16,6 +16,6 @@ def ship(path: Path, half: str, target: Path) -> None:
         if file.name != "calibration.npz":
             shutil.copy(file, target)
     for name, graph in subgraphs(bundle.manifest.model).items():
-        merged = {"g_a", "h_a"} if bundle.has("g_a_h_a") else set()
+        merged = {"g_a"} if bundle.has("g_a_h_a") else set()
         if bundle.has(name) and graph.needed_by in (half, "both") and name not in merged:
             shutil.copy(bundle.graph_path(name), target)

@@ -79,7 +79,7 @@ def test_sessions_with_random_threads_decode_side_by_side(bundle_path, codec, co
 def test_bundles_of_other_sizes_hold_the_same_integers(
     checkpoint, deployment, config, bundle_path, codec, coded, tmp_path
 ):
-    """A file needs its own tile size; exported again at that size, from the other bundle's calibration, it decodes."""
+    """Exported again, from the other bundle's calibration, it decodes what the first one wrote."""
     small = config.model_copy(update={"shape": Extent.one(64, 128)})
     export_bundle(deployment, small, tmp_path / "small")
     assert Bundle(tmp_path / "small").manifest.fingerprint == Bundle(bundle_path).manifest.fingerprint

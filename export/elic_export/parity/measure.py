@@ -218,7 +218,7 @@ class _Parity:
 
         latents = runners[H_S]({"z_hat": self._batch(walk.z_symbols.astype(np.float32) + medians)})
         context = ContextModel(self.manifest.model, runners.__getitem__)
-        context.walk(latents["latent_means"], latents["latent_scales"], code)
+        context.walk(dict(latents), code)
 
     def _streams(self, tile: TileReference) -> None:
         """Code PyTorch's symbols and indexes with the bundle's tables, and compare the bytes with CompressAI's."""
@@ -237,9 +237,9 @@ class _Parity:
         self, name: str, image: Image, grid: TileGrid, tiles: list[TileReference], x_hats: list[NDArray[np.float32]]
     ) -> ImageResult:
         """Compare a file and its picture with PyTorch's streams and picture."""
-        data = self.codec.compress(image)
+        data = self.codec.compress(image, tiles=True)
         decoded = self.codec.decompress(data)
-        half = self.half_codec.compress(image) if self.half_codec else None
+        half = self.half_codec.compress(image, tiles=True) if self.half_codec else None
         half_decoded = self.half_codec.decompress(half) if self.half_codec and half else None
         sections = [section for tile in parse(data).tiles for section in (tile.z, *tile.slices)]
         torch_decoded = _picture(grid, [tile.decoded for tile in tiles])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from elic_runtime.entries import Reach
-from elic_runtime.runners import Arrays, Runner
+from elic_runtime.runners import WITHOUT_SATURATION, Arrays, Runner
 from elic_runtime.subgraphs import Tensor
 
 from elic_export.errors import ExportError
@@ -84,8 +84,10 @@ def load_graph(name: str, graph: "onnx.ModelProto") -> Runner:
     def cannot(error: Exception) -> ExportError:
         return ExportError(f"{name}: ONNX Runtime cannot run it: {' '.join(str(error).split())[:200]}")
 
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(*WITHOUT_SATURATION)
     try:
-        session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise cannot(error) from None
     names = [output.name for output in session.get_outputs()]

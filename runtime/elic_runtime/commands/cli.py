@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +14,7 @@ from elic_runtime.commands.console import (
     BAD_INPUT,
     CHECK_FAILED,
     console,
+    counting,
     describe,
     fail,
     note,
@@ -26,8 +28,10 @@ from elic_runtime.commands.streams import STREAM, name_of, read_input, write_out
 from elic_runtime.errors import ElicError, ImageError
 from elic_runtime.plain_json import dumps
 from elic_runtime.runners import ONNXRUNTIME, RUNNERS
+from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 if TYPE_CHECKING:
+    from elic_runtime.codec import Box, Progress
     from elic_runtime.file_coding import CodedFile
 
 BUNDLE_VARIABLE = "ELIC_BUNDLE"
@@ -65,6 +69,16 @@ JobsOption = Annotated[
         "with --threads 1, as many as there are cores is fastest.",
     ),
 ]
+HaloOption = Annotated[
+    int,
+    typer.Option(
+        "--halo",
+        min=1,
+        max=MAX_HALO,
+        help="Overlap, in units of 16 pixels, of the windows of an image that is larger than the graphs. "
+        "2 is faster, and what it changes is invisible.",
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
 Padding = Literal["bottom-right", "centre"]
 Facts = dict[str, Any]
@@ -90,6 +104,11 @@ def compress(
     bundle: BundleOption = None,
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
+    tiles: Annotated[
+        bool,
+        typer.Option("--tiles", help="Code an image that is larger than the graphs in tiles of their own, with seams."),
+    ] = False,
+    halo: HaloOption = DEFAULT_HALO,
     at_once: JobsOption = 1,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -107,11 +126,11 @@ def compress(
     left_out: list[str] = []
     jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), decode=False, runner=runner, threads=threads)
+    codec = Codec.load(_bundle(bundle), decode=False, runner=runner, threads=threads, halo=halo)
 
-    def run(path: Path, out: Path) -> Facts:
+    def run(path: Path, out: Path, show: "Progress | None") -> Facts:
         photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
-        data, coded = compress_photograph(codec, photograph)
+        data, coded = compress_photograph(codec, photograph, tiles=tiles, progress=show)
         write_output(out, data)
         return _facts(path, out, coded) | {"converted_from": coded.converted_from}
 
@@ -134,6 +153,11 @@ def decompress(
     bundle: BundleOption = None,
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="Decode a part only: its left, top, width and height in pixels."),
+    ] = None,
+    halo: HaloOption = DEFAULT_HALO,
     at_once: JobsOption = 1,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -146,13 +170,15 @@ def decompress(
     from elic_runtime.file_coding import decompress_data
     from elic_runtime.images import WRITABLE, container_files
 
+    box = None if region is None else _box(region)
     left_out: list[str] = []
     jobs = _jobs(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), encode=False, runner=runner, threads=threads)
+    codec = Codec.load(_bundle(bundle), encode=False, runner=runner, threads=threads, halo=halo)
 
-    def run(path: Path, out: Path) -> Facts:
-        data, coded = decompress_data(codec, read_input(path), out.suffix or WRITABLE[0])
+    def run(path: Path, out: Path, show: "Progress | None") -> Facts:
+        suffix = out.suffix or WRITABLE[0]
+        data, coded = decompress_data(codec, read_input(path), suffix, region=box, progress=show)
         write_output(out, data)
         return _facts(path, out, coded)
 
@@ -282,6 +308,15 @@ def _bundle(option: Path | None) -> Path:
     return option
 
 
+def _box(region: str) -> "Box":
+    """Return the numbers of a region such as `0,0,640,480`. Raises ElicError for anything else."""
+    numbers = region.split(",")
+    if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+        raise ElicError(f"--region {region}: it must be left, top, width and height in pixels, such as 0,0,640,480")
+    left, top, width, height = map(int, numbers)
+    return left, top, width, height
+
+
 def _note(lines: list[str]) -> None:
     """Print notes about the files that were left out. Call this after the arguments were checked."""
     for line in lines:
@@ -317,21 +352,29 @@ def _jobs(
 
 
 def _run_jobs(
-    jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], Facts], what: str, at_once: int, as_json: bool
+    jobs: list[tuple[Path, Path]],
+    run: "Callable[[Path, Path, Progress | None], Facts]",
+    what: str,
+    at_once: int,
+    as_json: bool,
 ) -> None:
-    """Run every job and print its result. Jobs that fail are reported in order, and set the exit code to 2."""
+    """Run every job and print its result. Jobs that fail are reported in order, and set the exit code to 2.
+
+    Progress counts the files of a folder, or the windows of one file.
+    """
     done: list[Facts] = []
     failed = 0
-    for (path, _), coded in in_order(progress(jobs, what), lambda job: run(*job), at_once):
-        try:
-            done.append(coded.result())
-        except OSError as error:  # the message names the file, which may be the input or the output
-            failed += 1
-            fail(describe(error))
-        except ElicError as error:
-            failed += 1
-            message, name = describe(error), name_of(path)
-            fail(message if name in message else f"{name}: {message}")
+    with counting(what) if len(jobs) == 1 else nullcontext() as show:
+        for (path, _), coded in in_order(progress(jobs, what), lambda job: run(*job, show), at_once):
+            try:
+                done.append(coded.result())
+            except OSError as error:  # the message names the file, which may be the input or the output
+                failed += 1
+                fail(describe(error))
+            except ElicError as error:
+                failed += 1
+                message, name = describe(error), name_of(path)
+                fail(message if name in message else f"{name}: {message}")
     # The results must not be mixed with a file that was written to standard output.
     file = sys.stderr if any(out == STREAM for _, out in jobs) else sys.stdout
     if as_json:

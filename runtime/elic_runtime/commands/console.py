@@ -8,14 +8,15 @@ import functools
 import io
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TextIO, TypeVar, cast
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 from elic_runtime.plain_json import dumps
 
@@ -143,6 +144,26 @@ def progress(items: Sequence[T], what: str) -> Iterable[T]:
     if len(items) < 2:
         return items
     return track(items, description=what, console=errors, disable=not errors.is_terminal, transient=True)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of one thing is done, if stderr is a terminal.
+
+    Parameters
+    ----------
+    what : str
+        Description before the bar.
+
+    Yields
+    ------
+    callable
+        Takes how many parts are done, and how many there are.
+
+    """
+    with Progress(console=errors, disable=not errors.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_json(content: Any, file: TextIO | None = None) -> None:

@@ -60,14 +60,12 @@ def container_facts(path: Path) -> Facts:
 
 def print_container(facts: Facts, console: Console) -> None:
     """Print the facts of a file as lines and a table."""
-    tiles = facts["tiles"]
-    size = f"{tiles['height']}x{tiles['width']} (height x width)"
     _print_lines(
         {
             "file": facts["file"],
             "image": f"{facts['width']}x{facts['height']} (width x height)",
             "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
-            "tiles": f"{tiles['rows']} x {tiles['columns']} of {size}{_padding(facts)}",
+            **_latents(facts),
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
             "checksums": "all good",
@@ -79,6 +77,15 @@ def print_container(facts: Facts, console: Console) -> None:
         share = 100 * section["bytes"] / facts["bytes"]
         table.add_row(section["section"], str(section["bytes"]), f"{share:.1f} %")
     console.print(table)
+
+
+def _latents(facts: Facts) -> dict[str, str]:
+    """Say whether an image is one latent, or tiles with a latent each."""
+    tiles = facts["tiles"]
+    size = f"{tiles['height']}x{tiles['width']} (height x width){_padding(facts)}"
+    if tiles["rows"] == tiles["columns"] == 1:
+        return {"latent": f"one, of {size}"}
+    return {"tiles": f"{tiles['rows']} x {tiles['columns']} of {size}, coded on their own"}
 
 
 def _padding(facts: Facts) -> str:

@@ -3,7 +3,14 @@
 from elic_runtime.runners.choosing import AUTO, ENGINES, ONNXRUNTIME, RUNNERS, fastest, installed, open_with
 from elic_runtime.runners.compiled import Compiled
 from elic_runtime.runners.loading import load_runner
-from elic_runtime.runners.onnxruntime import MAX_THREADS, OnnxRuntime, Provider, Providers, onnxruntime_factory
+from elic_runtime.runners.onnxruntime import (
+    MAX_THREADS,
+    WITHOUT_SATURATION,
+    OnnxRuntime,
+    Provider,
+    Providers,
+    onnxruntime_factory,
+)
 from elic_runtime.runners.protocol import Arrays, Closable, Engine, Runner, RunnerFactory, describe_backend
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "MAX_THREADS",
     "ONNXRUNTIME",
     "RUNNERS",
+    "WITHOUT_SATURATION",
     "Arrays",
     "Closable",
     "Compiled",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ Provider = str | tuple[str, dict[str, Any]]
 
 Providers = Provider | Sequence[Provider]
 """One execution provider, or several in order of preference."""
+
+WITHOUT_SATURATION = ("session.x64quantprecision", "1")
+"""A session's setting for graphs in int8. On x86-64 without VNNI, ONNX Runtime adds products of uint8 and int8 in 16
+bits, which saturate: errors of y were 3.4 % of its range, and are 0.5 % once weights are converted to uint8."""
 
 MAX_THREADS = 256
 """Largest number of threads per operator."""
@@ -102,10 +107,23 @@ class OnnxRuntime:
         # Each of 13 sessions would keep its planned memory. Without planning, the peak is 1168 MB instead of 1873 MB
         # (encoder and decoder, an image of 768x512 pixels, g_s not rewritten), and the speed is the same.
         options.enable_mem_pattern = False
-        # A codec runs one subgraph after another, so the threads of idle sessions must not spin
+        # A codec runs one subgraph after another. One arena therefore serves all sessions: an image of a megapixel in
+        # windows of 512x512 takes 558 MB instead of 869 MB, and the same time.
+        _share_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # And the threads of idle sessions must not spin
         # (measured on 2 cores: compress takes 0.73 s instead of 0.97 s, decompress 0.94 s instead of 1.48 s).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(*WITHOUT_SATURATION)
         return options
+
+
+@cache
+def _share_arena() -> None:
+    """Register the memory on the CPU that sessions share, once per process."""
+    kinds, places = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType
+    arena = onnxruntime.OrtMemoryInfo("Cpu", kinds.ORT_ARENA_ALLOCATOR, 0, places.DEFAULT)
+    onnxruntime.create_and_register_allocator(arena, None)
 
 
 def onnxruntime_factory(
