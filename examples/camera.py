@@ -2,7 +2,8 @@
 
 python examples/camera.py BUNDLE PHOTOGRAPHS OUTBOX
 
-It needs the encoder's half of a bundle alone: manifest.json, *.npz, h_s.onnx, context_*.onnx and g_a_h_a.onnx.
+It needs the encoder's half of a bundle alone: manifest.json, *.npz, h_s.onnx, context_*.onnx,
+g_a_h_a.onnx and h_a.onnx.
 """
 
 import sys

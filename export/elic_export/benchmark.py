@@ -89,7 +89,7 @@ def run_benchmark(
         subgraphs, and the median milliseconds of its parts. By side: peak memory in MiB, None where the operating
         system does not report it, and milliseconds in the subgraphs that decide symbols. Besides them what the ratios
         depend on: the processor's instruction set, the median rate of a matrix multiplication between the rounds, how
-        many rounds were kept and how many dropped, and the tiles that each bundle cuts the photograph into.
+        many rounds were kept and how many dropped, and the windows that each bundle computes the photograph in.
 
     Raises
     ------
@@ -261,12 +261,21 @@ class _TimedCoder:
 
 
 def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
-    """Return the number of tiles that a bundle cuts a photograph into, and their height and width in pixels."""
+    """Return in how many windows g_s computes a photograph, and the height and width of the first in pixels."""
     from elic_runtime.bundle import Bundle
     from elic_runtime.tiles import TileGrid
+    from elic_runtime.windows import DEFAULT_HALO, Windows, halo_of_transform
 
-    grid = TileGrid.within(pixels.shape[0], pixels.shape[1], Bundle(bundle).manifest.encoder)
-    return {"count": grid.tiles, "height": grid.tile_height, "width": grid.tile_width}
+    manifest = Bundle(bundle).manifest
+    halo = halo_of_transform(DEFAULT_HALO, manifest.reach("g_s"))
+    windows = Windows.of(manifest.table["g_s"], manifest.extent("g_s"), halo)
+    whole = TileGrid.whole(pixels.shape[0], pixels.shape[1], manifest.encoder)
+    if not windows.room and not windows.whole(*whole.tile):
+        grid = TileGrid.within(pixels.shape[0], pixels.shape[1], manifest.encoder)
+        return {"count": grid.tiles, "height": grid.tile_height, "width": grid.tile_width}
+    areas = windows.over(*whole.tile)
+    height, width = areas[0].shape
+    return {"count": len(areas), "height": height, "width": width}
 
 
 def _conditions(image: Path, pixels: Pixels, threads: int, cuts: dict[str, dict[str, int]]) -> Result:
@@ -277,7 +286,7 @@ def _conditions(image: Path, pixels: Pixels, threads: int, cuts: dict[str, dict[
         "image": str(image),
         "height": pixels.shape[0],
         "width": pixels.shape[1],
-        "tiles": cuts,
+        "windows": cuts,
         "machine": platform.machine(),
         "instruction_set": get_cpu_capability(),
         "threads": threads,

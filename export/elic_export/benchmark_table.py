@@ -23,7 +23,7 @@ def print_benchmark(result: Result, console: Console) -> None:
     """
     title = (
         f"{escape(result['image'])}, {result['height']}x{result['width']} (height x width), "
-        f"{_tiles(result, 'bundle')}\n"
+        f"{_windows(result, 'bundle')}\n"
         f"{result['machine']} with {result['instruction_set']}, {result['threads']} threads, "
         f"runner {result['runner']}, best (median) of {result['rounds']}"
     )
@@ -54,7 +54,7 @@ def print_benchmark(result: Result, console: Console) -> None:
         bundle, against = deciding["bundle"], deciding["against"]
         console.print(
             f"h_s and context, ms: {bundle['best']:.1f} ({bundle['median']:.1f}), "
-            f"against {against['best']:.1f} ({against['median']:.1f}) with {_tiles(result, 'against')}, "
+            f"against {against['best']:.1f} ({against['median']:.1f}) with {_windows(result, 'against')}, "
             f"ratio {bundle['best'] / against['best']:.2f} ({bundle['median'] / against['median']:.2f})"
         )
 
@@ -85,6 +85,7 @@ def _print_dropped(result: Result, console: Console) -> None:
         console.print(f"{result['rounds_dropped']} more rounds do not count: the processor's speed changed during them")
 
 
-def _tiles(result: Result, side: str) -> str:
-    tiles = result["tiles"][side]
-    return f"{tiles['count']} {'tile' if tiles['count'] == 1 else 'tiles'} of {tiles['height']}x{tiles['width']}"
+def _windows(result: Result, side: str) -> str:
+    windows = result["windows"][side]
+    kind = "window" if windows["count"] == 1 else "windows"
+    return f"{windows['count']} {kind} of {windows['height']}x{windows['width']}"

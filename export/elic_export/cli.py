@@ -19,6 +19,7 @@ from elic_runtime.commands.console import (
 )
 from elic_runtime.entries import GraphPrecision
 from elic_runtime.errors import ElicError
+from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 from elic_export.errors import ConfigError, ExportError
 
@@ -152,6 +153,32 @@ def no_entropy(
     An earlier bundle in the folder is replaced once the new one is complete, and kept if nothing has changed.
     """
     _export("no-entropy", config, checkpoint, key, variant, out, shape, calibration, force, as_json)
+
+
+@app.command()
+@one_line_errors(ElicError, ExportError)
+def shapes(
+    size: Annotated[str, typer.Argument(metavar="HEIGHTxWIDTH", help="Size of a photograph in pixels.")],
+    halo: Annotated[
+        int, typer.Option(min=1, max=MAX_HALO, help="Overlap of windows, as elic compress takes it.")
+    ] = DEFAULT_HALO,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a photograph of a size costs in static bundles of several shapes."""
+    from dataclasses import asdict
+
+    from elic_export.shape_costs import shape_costs
+
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
+    if found is None:
+        raise ConfigError(f"{size}: a size is height x width in pixels, such as 4000x6000")
+    costs = shape_costs(int(found[1]), int(found[2]), halo)
+    if as_json:
+        print_json([asdict(cost) for cost in costs])
+        return
+    print("shape      windows  times the pixels")
+    for cost in costs:
+        print(f"{f'{cost.height}x{cost.width}':9}  {cost.windows:7}  {cost.computed:16.2f}")
 
 
 @app.command()

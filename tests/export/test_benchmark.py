@@ -19,7 +19,7 @@ RESULT = {
     "image": "cat.png",
     "height": 512,
     "width": 768,
-    "tiles": {"bundle": {"count": 2, "height": 512, "width": 512}},
+    "windows": {"bundle": {"count": 2, "height": 512, "width": 512}},
     "machine": "x86_64",
     "instruction_set": "AVX2",
     "threads": 2,
@@ -69,9 +69,9 @@ def test_rates_within_a_tenth_are_steady():
 
 def test_the_ratio_stands_beside_what_it_depends_on():
     text = printed()
-    assert "512x768 (height x width), 2 tiles of 512x512" in text
+    assert "512x768 (height x width), 2 windows of 512x512" in text
     assert "x86_64 with AVX2, 2 threads" in text
-    assert "1 tile of 64x128" in printed(tiles={"bundle": {"count": 1, "height": 64, "width": 128}})
+    assert "1 window of 64x128" in printed(windows={"bundle": {"count": 1, "height": 64, "width": 128}})
 
 
 def test_memory():

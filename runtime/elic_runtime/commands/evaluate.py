@@ -18,6 +18,7 @@ from rich.table import Table
 from elic_runtime.batches import fill, groups
 from elic_runtime.bundle import Bundle
 from elic_runtime.codec import Codec
+from elic_runtime.container import parse
 from elic_runtime.errors import BundleError
 from elic_runtime.images import read_image
 from elic_runtime.metrics import bits, format_psnr, psnr
@@ -32,8 +33,8 @@ Padding = Literal["bottom-right", "centre"]
 Files are padded at the `bottom-right`. With `centre`, half of the padding, rounded down, comes before the image.
 """
 
-Coded = tuple[Image, float | None]
-"""A decoded image and its size in bits, which is None if the bundle does not show it."""
+Coded = tuple[Image, float | None, TileGrid]
+"""A decoded image, its size in bits, which is None if the bundle does not show it, and the tiles that were coded."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class EvalResult:
         PSNR of the decoded image in dB; infinite if it equals the photograph.
     bpp : float, optional
         Bits per pixel; None if the bundle has no likelihoods.
+    grid : TileGrid
+        The size that the image was padded to, and the tiles that were coded on their own.
 
     """
 
@@ -58,6 +61,7 @@ class EvalResult:
     height: int
     psnr_db: float
     bpp: float | None
+    grid: TileGrid
 
     @property
     def equal(self) -> bool:
@@ -122,8 +126,9 @@ def evaluate(
 def _result(path: Path, code: Callable[[Image], Coded]) -> EvalResult:
     image = read_image(path)
     height, width = image.shape[:2]
-    decoded, size = code(image)
-    return EvalResult(path.name, width, height, psnr(image, decoded), None if size is None else size / (height * width))
+    decoded, size, grid = code(image)
+    bpp = None if size is None else size / (height * width)
+    return EvalResult(path.name, width, height, psnr(image, decoded), bpp, grid)
 
 
 def _files(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable[[Image], Coded]:
@@ -133,7 +138,7 @@ def _files(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable
 
     def code(image: Image) -> Coded:
         data = codec.compress(image)
-        return codec.decompress(data), 8.0 * len(data)
+        return codec.decompress(data), 8.0 * len(data), parse(data).grid
 
     return code
 
@@ -155,7 +160,7 @@ def _graph(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable
             decoded += [to_image(x_hat) for x_hat in outputs["x_hat"][: len(tiles)]]
             size += sum(bits(outputs[name][: len(tiles)]) for name in rates)
         rows, columns = (slice(start, start + n) for start, n in zip(corner, image.shape[:2], strict=True))
-        return whole.join(decoded)[rows, columns], size if rates else None
+        return whole.join(decoded)[rows, columns], size if rates else None, whole
 
     return code
 
@@ -189,8 +194,10 @@ def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
             "psnr_db": None if result.equal else result.psnr_db,
             "equal": result.equal,
             "bpp": result.bpp,
+            "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
         }
         for result in results
+        for grid in [result.grid]
     ]
     return {"images": images, "mean": asdict(means(results))}
 
@@ -198,15 +205,21 @@ def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
 def print_results(results: Sequence[EvalResult], console: Console) -> None:
     """Print the results as a table; the last row is their mean."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("image", "size", "PSNR dB", "bpp"):
+    for column in ("image", "size", "PSNR dB", "bpp", "coded as"):
         table.add_column(column, justify="left" if column == "image" else "right")
     for r in results:
-        table.add_row(escape(r.image), f"{r.width}x{r.height}", format_psnr(r.psnr_db), _rate(r.bpp))
+        table.add_row(escape(r.image), f"{r.width}x{r.height}", format_psnr(r.psnr_db), _rate(r.bpp), _parts(r.grid))
     mean = means(results)
     table.add_row("mean", "", "equal" if mean.psnr_db is None else format_psnr(mean.psnr_db), _rate(mean.bpp))
     console.print(table)
     if mean.equal:
         console.print(f"equal to their photographs, and not in the mean PSNR: {mean.equal} of {len(results)}")
+
+
+def _parts(grid: TileGrid) -> str:
+    """Say how an image was padded and cut, such as `512x512` or `6 tiles of 512x512`, width first."""
+    size = f"{grid.tile_width}x{grid.tile_height}"
+    return size if grid.tiles == 1 else f"{grid.tiles} tiles of {size}"
 
 
 def _rate(bpp: float | None) -> str:

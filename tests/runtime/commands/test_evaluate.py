@@ -5,10 +5,14 @@ import math
 
 import pytest
 from elic_runtime.commands.evaluate import EvalResult, eval_facts, means, print_results
+from elic_runtime.tiles import TileGrid
 from rich.console import Console
 
-EQUAL = EvalResult("black.png", 64, 64, math.inf, 0.01)
-CATS = [EvalResult("a.png", 64, 64, 30.0, 0.5), EvalResult("b.png", 64, 64, 34.0, 0.7)]
+EQUAL = EvalResult("black.png", 64, 64, math.inf, 0.01, TileGrid(64, 64, 64, 64))
+CATS = [
+    EvalResult("a.png", 64, 64, 30.0, 0.5, TileGrid(64, 64, 64, 128)),
+    EvalResult("b.png", 64, 64, 34.0, 0.7, TileGrid(65, 64, 64, 64)),
+]
 
 
 def printed(results):
@@ -37,7 +41,9 @@ def test_scripts_get_null_and_why():
 
 def test_people_see_that_it_is_equal():
     lines = printed([*CATS, EQUAL])
-    assert lines[3].split() == ["black.png", "64x64", "equal", "0.0100"]
+    assert lines[3].split() == ["black.png", "64x64", "equal", "0.0100", "64x64"]
+    assert lines[1].endswith("0.5000  128x64")
+    assert lines[2].endswith("0.7000  2 tiles of 64x64")
     assert lines[4].split() == ["mean", "32.00", "0.4033"]
     assert lines[5] == "equal to their photographs, and not in the mean PSNR: 1 of 3"
     assert printed([EQUAL])[2].split() == ["mean", "equal", "0.0100"]
