@@ -74,7 +74,7 @@ def main() -> None:
             pairs = zip(costs[::2], costs[1::2], strict=True)
             cells = [cell for seconds, peak in pairs for cell in (f"{seconds / size:.2f}", f"{peak / 1e9:.2f}")]
             table.add_row(f"{size:g}", *cells, str(coded.stat().st_size))
-            print(*table.rows and [f"{size:g}", *cells], file=sys.stderr)
+            print(f"{size:g}", *cells, file=sys.stderr)
     Console(width=100).print(table)
 
 

@@ -196,7 +196,8 @@ def _speed(speed: Facts | None) -> str:
 
 def _extents(facts: Facts) -> str:
     encoder, decoder = (Extent.model_validate(facts[side]) for side in ("encoder", "decoder"))
-    return str(encoder) if encoder == decoder else f"{encoder}, decoder {decoder}"
+    shapes = str(encoder) if encoder == decoder else f"{encoder}, decoder {decoder}"
+    return shapes if facts["cpu"] is None else f"{shapes}, on the CPU {Extent.model_validate(facts['cpu'])}"
 
 
 def _tensors(tensors: list[Facts]) -> str:
