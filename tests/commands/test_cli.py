@@ -295,8 +295,8 @@ def test_bench_times_both_sides(checkpoint, bundle_path, float_bundle_path, phot
     assert result["peak_gflops"] > 0
     assert result["peak_mb"]["bundle"] > 50
     assert result["instruction_set"] == torch.backends.cpu.get_cpu_capability()
-    tiles = {"count": 4, "height": 128, "width": 192}  # of a photograph of 130x200
-    assert result["tiles"] == {"bundle": tiles, "against": tiles}
+    windows = {"count": 4, "height": 128, "width": 192}  # of a photograph of 130x200
+    assert result["windows"] == {"bundle": windows, "against": windows}
     for side in ("bundle", "against"):
         assert 0 < result["deciding_ms"][side]["best"] < 1000 * result["compress"]["best_seconds"][side]
     assert refused(elic_export("bench", bundle_path.parent, "--image", photo, "--rounds", "1"), "no bundle here")
