@@ -9,6 +9,7 @@ from elic_runtime import Codec, ElicError, ImageError
 from elic_runtime.bundle import Bundle
 from elic_runtime.conformance import load_deciding, read_patches, trace
 from elic_runtime.container import parse
+from elic_runtime.images import read_image
 from elic_runtime.metrics import psnr
 from elic_runtime.runners import load_runner, onnxruntime_factory
 from elic_runtime.shapes import Batch, Extent, Shape
@@ -20,11 +21,15 @@ SMALL = Extent(min=Shape(height=64, width=64), max=Shape(height=256, width=320))
 
 
 @pytest.fixture(scope="module")
-def trained_large(trained_deployment, config, tmp_path_factory):
-    """A bundle of the embedded model that takes the photograph whole."""
-    path = tmp_path_factory.mktemp("large") / "static-320x512"
-    export_bundle(trained_deployment, config.model_copy(update={"shape": Extent.one(320, 512)}), path)
-    return Codec.load(path)
+def trained(trained_deployment, config, tmp_path_factory):
+    """Codecs of the embedded model, by the height and width of their transforms."""
+
+    def load(height, width):
+        path = tmp_path_factory.mktemp("trained") / "bundle"
+        export_bundle(trained_deployment, config.model_copy(update={"shape": Extent.one(height, width)}), path)
+        return Codec.load(path)
+
+    return load
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +74,18 @@ def test_a_halo_that_is_too_small_changes_them(bundle_path, side):
     assert not all(np.array_equal(in_windows[role], outputs[role]) for role in outputs)
 
 
-def test_an_image_is_one_latent(trained_codec, trained_large, cat):
-    """Files cross between bundles of other windows, and pictures are those of one window."""
-    data, other = trained_codec.compress(cat), trained_large.compress(cat)
+def test_an_image_is_one_latent(trained, photos):
+    """Files cross between bundles of other windows, and size and picture are those of one window."""
+    image = read_image(photos / "astronaut.png")
+    windows, whole = trained(256, 256), trained(512, 512)
+    data, other = windows.compress(image), whole.compress(image)
     assert parse(data).grid.tiles == 1
-    assert parse(data).grid.tile == (320, 512)
-    assert len(data) <= 1.002 * len(other)
-    for file in (data, other):
-        assert farthest(trained_codec.decompress(file), trained_large.decompress(file)) <= 1
+    assert parse(data).grid.tile == (512, 512)
+    assert len(data) == pytest.approx(len(other), rel=0.001)
+    picture, expected = windows.decompress(data), whole.decompress(other)
+    assert psnr(image, picture) == pytest.approx(psnr(image, expected), abs=0.005)
+    assert farthest(windows.decompress(other), expected) <= 1
+    assert farthest(picture, whole.decompress(data)) <= 1
 
 
 def test_batches_take_several_windows_at_once(deployment, config, codec, whole, cat, tmp_path):
@@ -179,15 +188,17 @@ def test_a_halo_that_leaves_no_room_makes_tiles(bundle_path, cat):
 
 
 @pytest.mark.slow
-def test_every_engine_reads_what_any_wrote(compiled_path, trained_large, cat):
+def test_every_engine_reads_what_any_wrote(compiled_path, trained, cat):
     """The embedded model, with one picture for all: windows on four engines, and the photograph whole."""
     codecs = {name: Codec.load(compiled_path, runner=name) for name in ("onnxruntime", "mnn", "openvino", "iree")}
-    codecs["whole"] = trained_large
+    whole = codecs["whole"] = trained(320, 512)
     files = {name: codec.compress(cat) for name, codec in codecs.items()}
-    sizes = {name: len(data) for name, data in files.items()}
-    assert max(sizes.values()) <= 1.002 * sizes["whole"], sizes
+    # In windows of 128x192 one symbol of slice 0 falls to the other side, which moves a file of 7 kB by 0.4 %.
+    shares = {name: len(data) / len(files["whole"]) for name, data in files.items()}
+    assert all(0.995 <= share <= 1.002 for share in shares.values()), shares
+    expected = psnr(cat, whole.decompress(files["whole"]))
     for name, data in files.items():
-        picture = trained_large.decompress(data)
-        assert psnr(cat, picture) == pytest.approx(psnr(cat, trained_large.decompress(files["whole"])), abs=0.01)
+        picture = whole.decompress(data)
+        assert psnr(cat, picture) == pytest.approx(expected, abs=0.02)
         for reader, codec in codecs.items():
             assert farthest(codec.decompress(data), picture) <= 1, (name, reader)
