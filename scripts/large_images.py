@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from elic_runtime.images import read_image, write_image
-from elic_runtime.tiles import Image
+from elic_runtime.pixels import Image
 from rich.console import Console
 from rich.table import Table
 

@@ -18,9 +18,8 @@ import onnx
 from elic_runtime.context import Floats
 from elic_runtime.entries import Int8Info
 from elic_runtime.metrics import psnr
-from elic_runtime.pixels import to_image, to_input
+from elic_runtime.pixels import Image, to_image, to_input
 from elic_runtime.shapes import Batch, Extent
-from elic_runtime.tiles import Image
 
 from elic_export.config import ExportConfig
 from elic_export.exact.calibration import CROP

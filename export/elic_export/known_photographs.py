@@ -14,10 +14,9 @@ from elic_runtime.context import Floats
 from elic_runtime.entries import Interface
 from elic_runtime.images import read_image
 from elic_runtime.metrics import psnr
-from elic_runtime.pixels import to_input
+from elic_runtime.pixels import Image, to_input
 from elic_runtime.runners import Arrays, Runner, RunnerFactory, onnxruntime_factory
 from elic_runtime.subgraphs import decides_symbols
-from elic_runtime.tiles import Image
 from elic_runtime.verify import (
     OUTPUTS,
     PHOTOGRAPHS,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from elic_runtime.pixels import Image
 from elic_runtime.tables import PRECISION, CdfTables
-from elic_runtime.tiles import Image
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]

@@ -56,8 +56,8 @@ class Bundle:
             Name of the subgraph.
 
         """
-        if self._compiled is not None and not self.manifest.on_cpu(subgraph):
-            compiled = self._compiled.subgraphs.get(subgraph)
+        if (target := self._compiler_of(subgraph)) is not None:
+            compiled = target.subgraphs.get(subgraph)
             return compiled is not None and (self.folder / compiled.files[0].file).is_file()
         info = self.manifest.subgraphs.get(subgraph)
         if info is None:
@@ -79,10 +79,10 @@ class Bundle:
             If the subgraph was not exported, or not compiled.
 
         """
-        if self._compiled is not None and not self.manifest.on_cpu(subgraph):
-            if subgraph not in self._compiled.subgraphs:
+        if (target := self._compiler_of(subgraph)) is not None:
+            if subgraph not in target.subgraphs:
                 raise BundleError(f"{self.folder}: {self._target} did not compile {subgraph}")
-            return self._compiled.subgraphs[subgraph]
+            return target.subgraphs[subgraph]
         if subgraph not in self.manifest.subgraphs:
             raise BundleError(f"{self.folder}: this {self.manifest.form} bundle was exported without {subgraph}")
         return self.manifest.subgraphs[subgraph]
@@ -102,8 +102,8 @@ class Bundle:
 
         """
         self.interface(subgraph)
-        if self._compiled is not None and not self.manifest.on_cpu(subgraph):
-            first, *others = self._compiled.subgraphs[subgraph].files
+        if (target := self._compiler_of(subgraph)) is not None:
+            first, *others = target.subgraphs[subgraph].files
             for file in others:
                 if (self.folder / file.file).exists():  # a board may do without what only a simulator needs
                     self.file(file)
@@ -151,3 +151,7 @@ class Bundle:
         if digest != info.sha256:
             raise BundleError(f"{path}: changed since the export (sha256 differs from the manifest): export it again")
         return path
+
+    def _compiler_of(self, subgraph: str) -> CompiledTarget | None:
+        """Return the compiler whose files are used for a subgraph, None for those that ONNX Runtime runs."""
+        return None if self.manifest.on_cpu(subgraph) else self._compiled

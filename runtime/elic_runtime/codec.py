@@ -11,8 +11,7 @@ decides symbols gives the integers of the whole latent.
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from elic_runtime.batches import groups
 from elic_runtime.bundle import Bundle
@@ -21,18 +20,18 @@ from elic_runtime.conformance import require_exact
 from elic_runtime.container import FINGERPRINT_BYTES, CodedTile, Container, parse, serialize
 from elic_runtime.errors import ElicError, FormatError, WrongBundleError
 from elic_runtime.latents import LargestSymbol, LatentCoding
-from elic_runtime.pixels import check_image
+from elic_runtime.pixels import Image, check_image
+from elic_runtime.placement import PlacedTile
+from elic_runtime.progress import Progress, Ticks
+from elic_runtime.regions import PartialImage, Region
 from elic_runtime.runners import Closable, Providers, Runner, RunnerFactory, describe_backend, load_runner, open_with
 from elic_runtime.shapes import MAX_PIXELS, Extent
 from elic_runtime.subgraphs import deciding_names
-from elic_runtime.tiles import Image, PartialImage, Region, TileGrid
+from elic_runtime.tiles import TileGrid
 from elic_runtime.transforms import Analysis, Synthesis, load_windowed
-from elic_runtime.windows import DEFAULT_HALO, MAX_HALO, Window
+from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Takes the number of windows that were computed, and of all that are known."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height of a part of an image, in pixels."""
@@ -216,7 +215,7 @@ class Codec:
             If the codec was loaded with `encode=False`.
 
         """
-        return next(self._compress([image], tiles=tiles, ticks=_Ticks(progress)))
+        return next(self._compress([image], tiles=tiles, ticks=Ticks(progress)))
 
     def compress_many(self, images: Iterable[Image], *, tiles: bool = False) -> Iterator[bytes]:
         """Compress images, running as many at once as the bundle's batch allows.
@@ -239,7 +238,7 @@ class Codec:
             As `compress` raises it. The files of all images in the same batch are then lost.
 
         """
-        yield from self._compress(images, tiles=tiles, ticks=_Ticks(None))
+        yield from self._compress(images, tiles=tiles, ticks=Ticks(None))
 
     def decompress(self, data: bytes, *, region: Box | None = None, progress: Progress | None = None) -> Image:
         """Decompress a file.
@@ -272,7 +271,7 @@ class Codec:
 
         """
         part = Region(*region) if region is not None else None
-        return next(self._decompress([data], part, _Ticks(progress)))
+        return next(self._decompress([data], part, Ticks(progress)))
 
     def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
         """Decompress files, running as many at once as the bundle's batch allows.
@@ -293,9 +292,9 @@ class Codec:
             As `decompress` raises it. The images of all files in the same batch are then lost.
 
         """
-        yield from self._decompress(files, None, _Ticks(None))
+        yield from self._decompress(files, None, Ticks(None))
 
-    def _compress(self, images: Iterable[Image], *, tiles: bool, ticks: "_Ticks") -> Iterator[bytes]:
+    def _compress(self, images: Iterable[Image], *, tiles: bool, ticks: Ticks) -> Iterator[bytes]:
         analyse, extent = self._analyse, self._manifest.encoder
         if analyse is None:
             raise ElicError("this codec was loaded with encode=False")
@@ -318,13 +317,13 @@ class Codec:
                 grid, coded = waiting.popleft()
                 yield serialize(Container(self._manifest.arithmetic, self._fingerprint, grid, tuple(coded)))
 
-    def _decompress(self, files: Iterable[bytes], region: Region | None, ticks: "_Ticks") -> Iterator[Image]:
+    def _decompress(self, files: Iterable[bytes], region: Region | None, ticks: Ticks) -> Iterator[Image]:
         synthesise, extent = self._synthesise, self._manifest.decoder
         if synthesise is None:
             raise ElicError("this codec was loaded with decode=False")
         waiting: deque[PartialImage] = deque()
 
-        def tiles() -> Iterator[_PlacedTile]:
+        def tiles() -> Iterator[PlacedTile]:
             for data in files:
                 container = parse(_bytes(data), self.max_pixels, self._check_ours)
                 grid = container.grid
@@ -333,7 +332,7 @@ class Codec:
                 picture = PartialImage(part)
                 waiting.append(picture)
                 placed = [
-                    _PlacedTile(tile, grid, rows, columns, picture)
+                    PlacedTile(tile, grid, rows, columns, picture)
                     for tile, (rows, columns) in zip(container.tiles, grid, strict=True)
                     if part.overlaps(rows, columns)
                 ]
@@ -348,7 +347,7 @@ class Codec:
             while waiting and not waiting[0].left:
                 yield waiting.popleft().pixels
 
-    def _decode(self, group: Sequence["_PlacedTile"], synthesise: Synthesis, ticks: "_Ticks") -> None:
+    def _decode(self, group: Sequence[PlacedTile], synthesise: Synthesis, ticks: Ticks) -> None:
         """Decode tiles of one shape into their pictures."""
         height, width = group[0].grid.tile
         seen = LargestSymbol()
@@ -387,50 +386,10 @@ class Codec:
             raise WrongBundleError("written with another number of slices than this bundle has")
 
 
-@dataclass(frozen=True)
-class _PlacedTile:
-    """A coded tile, and where it goes: the grid and the picture that it belongs to, and its rows and columns there."""
-
-    tile: CodedTile
-    grid: TileGrid
-    rows: slice
-    columns: slice
-    picture: PartialImage
-
-    def needs(self, window: Window) -> bool:
-        """Return whether a window of the tile has pixels that the picture wants."""
-        rows, columns = window.rows, window.columns
-        return self.picture.region.overlaps(
-            _moved(slice(rows.first, rows.last), self.rows), _moved(slice(columns.first, columns.last), self.columns)
-        )
-
-    def paste(self, rows: slice, columns: slice, pixels: Image) -> None:
-        """Write pixels of the tile to the picture."""
-        self.picture.paste(_moved(rows, self.rows), _moved(columns, self.columns), pixels)
-
-
-class _Ticks:
-    """Counts windows, and shows them as progress."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.total = 0
-        self._done = 0
-        self._progress = progress
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self.total)
-
-
 def _alike(grid: TileGrid, extent: Extent) -> object:
     """Return what tiles that are run in one batch have in common. One that is larger than a window is run alone."""
     height, width = grid.tile
     return grid.tile if height <= extent.max.height and width <= extent.max.width else object()
-
-
-def _moved(part: slice, whole: slice) -> slice:
-    return slice(whole.start + part.start, whole.start + part.stop)
 
 
 def _bytes(data: object) -> bytes:

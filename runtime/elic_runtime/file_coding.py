@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from elic_runtime.codec import Box, Codec, Progress
+from elic_runtime.codec import Box, Codec
 from elic_runtime.container import parse
 from elic_runtime.files import write_bytes
 from elic_runtime.images import Photograph, encode_image, read_photograph
+from elic_runtime.progress import Progress
 from elic_runtime.tiles import TileGrid
 
 AnyPath = str | os.PathLike[str]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from elic_runtime.tiles import Image
+from elic_runtime.pixels import Image
 
 
 def psnr(expected: Image, found: Image) -> float:

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from elic_runtime.errors import ImageError
 from elic_runtime.shapes import MAX_PIXELS
-from elic_runtime.tiles import Image
+
+Image = NDArray[np.uint8]
 
 
 def check_image(image: object, max_pixels: int = MAX_PIXELS) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elic_runtime.bundle import Bundle
-from elic_runtime.pixels import to_image, to_input
+from elic_runtime.pixels import Image, to_image, to_input
 from elic_runtime.runners import Arrays, Runner
 from elic_runtime.shapes import DOWNSAMPLING, LATENT_STRIDE
-from elic_runtime.tiles import Image, padded
+from elic_runtime.tiles import padded
 from elic_runtime.windowed import Tick, Windowed, no_tick
 from elic_runtime.windows import Window, Windows, halo_of_transform
 

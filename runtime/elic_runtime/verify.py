@@ -22,12 +22,11 @@ from elic_runtime.codec import Codec
 from elic_runtime.entries import GraphPrecision, Interface, VerifyInfo
 from elic_runtime.errors import BundleError, DesyncError
 from elic_runtime.metrics import psnr
-from elic_runtime.pixels import to_input
+from elic_runtime.pixels import Image, to_input
 from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, load_runner
 from elic_runtime.shapes import LATENT_STRIDE, MAX_PIXELS, Extent, Record, Shape
 from elic_runtime.subgraphs import decides_symbols
 from elic_runtime.tables import check_size
-from elic_runtime.tiles import Image
 from elic_runtime.transforms import load_analysis, load_synthesis
 
 PHOTOGRAPHS = 3

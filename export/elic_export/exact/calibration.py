@@ -14,8 +14,8 @@ import torch
 from elic_models import ELIC
 from elic_models.checkerboard import pack
 from elic_runtime.images import image_files, read_image
+from elic_runtime.pixels import Image
 from elic_runtime.tables import check_size
-from elic_runtime.tiles import Image
 from numpy.typing import NDArray
 from torch import Tensor, nn
 

@@ -19,10 +19,10 @@ from elic_runtime.context import ContextModel, Floats, Symbols
 from elic_runtime.entries import Interface, Precision, graph_precision
 from elic_runtime.images import read_image
 from elic_runtime.metrics import bits, psnr
-from elic_runtime.pixels import to_image, to_input
+from elic_runtime.pixels import Image, to_image, to_input
 from elic_runtime.runners import Arrays, Runner, RunnerFactory, describe_backend, load_runner, onnxruntime_factory
 from elic_runtime.subgraphs import H_S, NO_ENTROPY, NONANCHOR, pass_name
-from elic_runtime.tiles import Image, TileGrid
+from elic_runtime.tiles import TileGrid
 from numpy.typing import NDArray
 
 from elic_export.errors import ExportError

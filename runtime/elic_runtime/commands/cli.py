@@ -31,8 +31,9 @@ from elic_runtime.runners import ONNXRUNTIME, RUNNERS
 from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 if TYPE_CHECKING:
-    from elic_runtime.codec import Box, Progress
+    from elic_runtime.codec import Box
     from elic_runtime.file_coding import CodedFile
+    from elic_runtime.progress import Progress
 
 BUNDLE_VARIABLE = "ELIC_BUNDLE"
 """The environment variable that replaces `--bundle`."""

@@ -22,10 +22,10 @@ from elic_runtime.container import parse
 from elic_runtime.errors import BundleError
 from elic_runtime.images import read_image
 from elic_runtime.metrics import bits, format_psnr, psnr
-from elic_runtime.pixels import check_image, to_image, to_input
+from elic_runtime.pixels import Image, check_image, to_image, to_input
 from elic_runtime.runners import RunnerFactory, load_runner, onnxruntime_factory
 from elic_runtime.shapes import MAX_PIXELS
-from elic_runtime.tiles import Image, TileGrid
+from elic_runtime.tiles import TileGrid
 
 Padding = Literal["bottom-right", "centre"]
 """Where an image is padded to a size that the graph takes; the padding repeats the border pixels.

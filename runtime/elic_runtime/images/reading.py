@@ -18,8 +18,8 @@ from elic_runtime.images.colour import check_exif, check_media, to_srgb
 from elic_runtime.images.formats import missing_plugin, read_formats
 from elic_runtime.images.quiet import quiet
 from elic_runtime.images.rasters import Raster, opaque_samples, refuse_size
+from elic_runtime.pixels import Image
 from elic_runtime.shapes import MAX_PIXELS
-from elic_runtime.tiles import Image
 
 MAX_FILE_BYTES = 1 << 31
 """Largest size of an image file: twice that of `MAX_PIXELS` in uncompressed 16-bit RGBA."""

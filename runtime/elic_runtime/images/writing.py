@@ -9,8 +9,7 @@ from PIL import Image as PillowImage
 
 from elic_runtime.errors import ImageError
 from elic_runtime.files import write_bytes
-from elic_runtime.pixels import check_image
-from elic_runtime.tiles import Image
+from elic_runtime.pixels import Image, check_image
 
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM"}
 
