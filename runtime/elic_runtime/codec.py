@@ -10,24 +10,24 @@ decides symbols gives the integers of the whole latent.
 
 import logging
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from elic_runtime.batches import groups
 from elic_runtime.bundle import Bundle
 from elic_runtime.coder import make_coder
 from elic_runtime.conformance import require_exact
-from elic_runtime.container import FINGERPRINT_BYTES, CodedTile, Container, parse, serialize
-from elic_runtime.errors import ElicError, FormatError, WrongBundleError
-from elic_runtime.latents import LargestSymbol, LatentCoding
-from elic_runtime.pixels import Image, check_image
-from elic_runtime.placement import PlacedTile
+from elic_runtime.decoder import Decoder
+from elic_runtime.encoder import Encoder, Limits
+from elic_runtime.errors import ElicError, FormatError, TargetError
+from elic_runtime.latents import LatentCoding
+from elic_runtime.metrics import psnr
+from elic_runtime.pixels import Image
 from elic_runtime.progress import Progress, Ticks
-from elic_runtime.regions import PartialImage, Region
+from elic_runtime.rates import Target, UnreachableError, find_step
+from elic_runtime.regions import Region
 from elic_runtime.runners import Closable, Providers, Runner, RunnerFactory, describe_backend, load_runner, open_with
-from elic_runtime.shapes import MAX_PIXELS, Extent
+from elic_runtime.shapes import MAX_PIXELS
+from elic_runtime.steps import nearest_step
 from elic_runtime.subgraphs import deciding_names
-from elic_runtime.tiles import TileGrid
 from elic_runtime.transforms import Analysis, Synthesis, load_windowed
 from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
@@ -49,6 +49,8 @@ class Codec:
         The bundle.
     max_pixels : int
         Images with more pixels are refused.
+    windowed : bool
+        Whether images may be larger than the graphs, which then run in windows.
     coder : Coder
         The entropy coder. One that replaces it, to measure or to observe, must write and read the same bytes.
 
@@ -81,20 +83,24 @@ class Codec:
         self._runners: list[Closable] = []
         self.bundle = bundle
         self.max_pixels = max_pixels
-        self._manifest = bundle.manifest
-        self._fingerprint = bytes.fromhex(bundle.manifest.fingerprint)[:FINGERPRINT_BYTES]
         tables = bundle.tables()
         self.coder = make_coder()
         try:
             deciding = {name: load(name) for name in deciding_names(bundle.manifest.model)}
             require_exact(bundle, factory, deciding, tables.medians)
             windowed = {name: load_windowed(bundle, deciding.__getitem__, name) for name in deciding}
-            self._latents = LatentCoding(bundle.manifest, tables, windowed)
-            self._analyse = Analysis(bundle, load, halo) if encode else None
-            self._synthesise = Synthesis(bundle, load, halo) if decode else None
+            latents = LatentCoding(bundle.manifest, tables, windowed)
+            analysis = Analysis(bundle, load, halo) if encode else None
+            synthesis = Synthesis(bundle, load, halo) if decode else None
         except BaseException:
             self.close()
             raise
+        halves = (analysis, synthesis)
+        self.windowed = latents.room and all(half.room for half in halves if half is not None)
+        model = bundle.manifest, latents
+        limits = Limits(windowed=self.windowed, pixels=max_pixels)
+        self._maybe_encoder = None if analysis is None else Encoder(*model, analysis, limits)
+        self._maybe_decoder = None if synthesis is None else Decoder(*model, synthesis, limits)
 
     @classmethod
     def load(
@@ -179,18 +185,29 @@ class Codec:
         self.close()
 
     @property
-    def windowed(self) -> bool:
-        """Whether images may be larger than the graphs, which then run in windows."""
-        halves = (self._analyse, self._synthesise)
-        return self._latents.room and all(half.room for half in halves if half is not None)
+    def _encoder(self) -> Encoder:
+        if self._maybe_encoder is None:
+            raise ElicError("this codec was loaded with encode=False")
+        return self._maybe_encoder
 
-    def compress(self, image: Image, *, tiles: bool = False, progress: Progress | None = None) -> bytes:
+    @property
+    def _decoder(self) -> Decoder:
+        if self._maybe_decoder is None:
+            raise ElicError("this codec was loaded with decode=False")
+        return self._maybe_decoder
+
+    def compress(
+        self, image: Image, *, step: float = 1.0, tiles: bool = False, progress: Progress | None = None
+    ) -> bytes:
         """Compress an image.
 
         Parameters
         ----------
         image : ndarray
             uint8 [H, W, 3], RGB, of any size up to `max_pixels`.
+        step : float
+            How coarsely the latent is rounded: from 0.5 to 4, in units of 1/128. The checkpoint was trained for 1;
+            a step of 2 gives a file of about half the size.
         tiles : bool
             Whether an image that the graphs do not take whole is cut into tiles that are coded on their own. They cost
             some percent of the bytes and are seen, but a part of the file then decodes without the rest. A bundle whose
@@ -212,18 +229,68 @@ class Codec:
         BundleError
             If a subgraph cannot be run.
         ElicError
-            If the codec was loaded with `encode=False`.
+            If the codec was loaded with `encode=False`, or if the step is out of range.
 
         """
-        return next(self._compress([image], tiles=tiles, ticks=Ticks(progress)))
+        ticks = Ticks(progress)
+        return next(self._encoder.compress([image], self.coder, nearest_step(step), tiles=tiles, ticks=ticks))
 
-    def compress_many(self, images: Iterable[Image], *, tiles: bool = False) -> Iterator[bytes]:
+    def compress_to(
+        self, image: Image, target: Target, *, tiles: bool = False, progress: Progress | None = None
+    ) -> bytes:
+        """Compress an image to a size or a quality, by the step that gives it.
+
+        g_a runs once, and the context model at most eight times. A target in dB needs the decoder too, and runs g_s as
+        often.
+
+        Parameters
+        ----------
+        image : ndarray
+            As `compress` takes it.
+        target : Target
+            The size, which the file does not exceed, or the PSNR of the decompressed image.
+        tiles, progress
+            As `compress` takes them.
+
+        Returns
+        -------
+        bytes
+            The `.elic` file: of a size that is at most 1 % below the target, or of a PSNR within 0.05 dB of it, unless
+            the next step, 1/128 away, is farther off.
+
+        Raises
+        ------
+        TargetError
+            If no step gives the image this size or quality. The message says what is possible.
+        ElicError
+            As `compress` raises it.
+
+        """
+        ticks, encoder = Ticks(progress), self._encoder
+        decoder = self._decoder if target.quantity == "psnr" else None
+        analysed = encoder.analyse(image, tiles=tiles, ticks=ticks)
+        files: dict[float, bytes] = {}
+
+        def measure(step: float) -> float:
+            attempt = encoder.attempt(analysed, self.coder, step, ticks)
+            files[step] = attempt.data
+            return len(attempt.data) if decoder is None else psnr(image, decoder.picture(attempt, ticks))
+
+        pixels = image.shape[0] * image.shape[1]
+        try:
+            return files[find_step(target.goal(pixels), measure)]
+        except UnreachableError as nearest:
+            raise TargetError(target.explain(pixels, nearest.step, nearest.value)) from None
+
+    def compress_many(self, images: Iterable[Image], *, step: float = 1.0, tiles: bool = False) -> Iterator[bytes]:
         """Compress images, running as many at once as the bundle's batch allows.
 
         Parameters
         ----------
         images : iterable of ndarray
             Images as `compress` takes them. They are read when they are needed.
+        step : float
+            The step of all of them, as in `compress`.
         tiles : bool
             Whether to cut them into tiles, as in `compress`.
 
@@ -238,7 +305,8 @@ class Codec:
             As `compress` raises it. The files of all images in the same batch are then lost.
 
         """
-        yield from self._compress(images, tiles=tiles, ticks=Ticks(None))
+        step = nearest_step(step)
+        yield from self._encoder.compress(images, self.coder, step, tiles=tiles, ticks=Ticks(None))
 
     def decompress(self, data: bytes, *, region: Box | None = None, progress: Progress | None = None) -> Image:
         """Decompress a file.
@@ -271,7 +339,7 @@ class Codec:
 
         """
         part = Region(*region) if region is not None else None
-        return next(self._decompress([data], part, Ticks(progress)))
+        return next(self._decoder.decompress([_bytes(data)], self.coder, part, Ticks(progress)))
 
     def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
         """Decompress files, running as many at once as the bundle's batch allows.
@@ -292,104 +360,7 @@ class Codec:
             As `decompress` raises it. The images of all files in the same batch are then lost.
 
         """
-        yield from self._decompress(files, None, Ticks(None))
-
-    def _compress(self, images: Iterable[Image], *, tiles: bool, ticks: Ticks) -> Iterator[bytes]:
-        analyse, extent = self._analyse, self._manifest.encoder
-        if analyse is None:
-            raise ElicError("this codec was loaded with encode=False")
-        grid_of = TileGrid.within if tiles or not self.windowed else TileGrid.whole
-        waiting: deque[tuple[TileGrid, list[CodedTile]]] = deque()
-
-        def parts() -> Iterator[tuple[Image, TileGrid]]:
-            for image in images:
-                check_image(image, self.max_pixels)
-                grid = grid_of(image.shape[0], image.shape[1], extent)
-                waiting.append((grid, []))
-                ticks.total += grid.tiles * (analyse.count(*grid.tile) + self._latents.count(*grid.tile))
-                yield from ((image[place], grid) for place in grid)
-
-        for group in groups(parts(), self._manifest.batch.max, lambda part: _alike(part[1], extent)):
-            y, z = analyse([image for image, _ in group], *group[0][1].tile, ticks)
-            for tile in self._latents.encode(self.coder, y, z, ticks):
-                next(coded for grid, coded in waiting if len(coded) < grid.tiles).append(tile)
-            while waiting and len(waiting[0][1]) == waiting[0][0].tiles:
-                grid, coded = waiting.popleft()
-                yield serialize(Container(self._manifest.arithmetic, self._fingerprint, grid, tuple(coded)))
-
-    def _decompress(self, files: Iterable[bytes], region: Region | None, ticks: Ticks) -> Iterator[Image]:
-        synthesise, extent = self._synthesise, self._manifest.decoder
-        if synthesise is None:
-            raise ElicError("this codec was loaded with decode=False")
-        waiting: deque[PartialImage] = deque()
-
-        def tiles() -> Iterator[PlacedTile]:
-            for data in files:
-                container = parse(_bytes(data), self.max_pixels, self._check_ours)
-                grid = container.grid
-                part = region or Region(0, 0, grid.width, grid.height)
-                part.check(grid.height, grid.width)
-                picture = PartialImage(part)
-                waiting.append(picture)
-                placed = [
-                    PlacedTile(tile, grid, rows, columns, picture)
-                    for tile, (rows, columns) in zip(container.tiles, grid, strict=True)
-                    if part.overlaps(rows, columns)
-                ]
-                picture.left = len(placed)
-                windows = synthesise.windows(*grid.tile)
-                ticks.total += len(placed) * self._latents.count(*grid.tile)
-                ticks.total += sum(tile.needs(window) for tile in placed for window in windows)
-                yield from placed
-
-        for group in groups(tiles(), self._manifest.batch.max, lambda tile: _alike(tile.grid, extent)):
-            self._decode(group, synthesise, ticks)
-            while waiting and not waiting[0].left:
-                yield waiting.popleft().pixels
-
-    def _decode(self, group: Sequence[PlacedTile], synthesise: Synthesis, ticks: Ticks) -> None:
-        """Decode tiles of one shape into their pictures."""
-        height, width = group[0].grid.tile
-        seen = LargestSymbol()
-        with seen.explained():
-            y_hat = self._latents.decode(self.coder, [placed.tile for placed in group], height, width, seen, ticks)
-            windows = [w for w in synthesise.windows(height, width) if any(tile.needs(w) for tile in group)]
-            synthesise(y_hat, windows, lambda i, rows, columns, pixels: group[i].paste(rows, columns, pixels), ticks)
-        for placed in group:
-            placed.picture.left -= 1
-
-    def _check_ours(self, container: Container, n_slices: int) -> None:
-        arithmetic = self._manifest.arithmetic
-        if container.fingerprint != self._fingerprint:
-            raise WrongBundleError(
-                f"written with another bundle (fingerprint {container.fingerprint.hex()[:12]}, "
-                f"this one is {self._fingerprint.hex()[:12]}): decode it with the bundle that wrote it"
-            )
-        if container.arithmetic != arithmetic:
-            raise WrongBundleError(
-                f"written in {container.arithmetic} arithmetic, this bundle's is {arithmetic}: decode it with the "
-                "bundle that wrote it"
-            )
-        extent, (height, width) = self._manifest.decoder, container.grid.tile
-        largest = extent.max
-        if not self.windowed and (height > largest.height or width > largest.width):
-            raise WrongBundleError(
-                f"written in tiles of {height}x{width}, this bundle takes up to {largest} (height x width) and is too "
-                "small for windows: decode it with a bundle of larger images"
-            )
-        if height < extent.min.height or width < extent.min.width:
-            raise WrongBundleError(
-                f"written in tiles of {height}x{width}, this bundle takes {extent} (height x width): decode it with a "
-                "bundle of smaller images, or with a dynamic one whose range includes it"
-            )
-        if n_slices != len(self._manifest.model.groups):
-            raise WrongBundleError("written with another number of slices than this bundle has")
-
-
-def _alike(grid: TileGrid, extent: Extent) -> object:
-    """Return what tiles that are run in one batch have in common. One that is larger than a window is run alone."""
-    height, width = grid.tile
-    return grid.tile if height <= extent.max.height and width <= extent.max.width else object()
+        yield from self._decoder.decompress(map(_bytes, files), self.coder, None, Ticks(None))
 
 
 def _bytes(data: object) -> bytes:

@@ -7,7 +7,7 @@ than the remaining bytes of the file justify.
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from elic_runtime.errors import ChecksumError, FormatError, TruncatedError
 from elic_runtime.model_info import MAX_SLICES
 from elic_runtime.shapes import DOWNSAMPLING, MAX_PIXELS
+from elic_runtime.steps import MAX_STEP, MIN_STEP, STEP_UNIT, valid_units
 from elic_runtime.tiles import TileGrid
 
 MAGIC = b"ELIC"
@@ -32,7 +33,7 @@ CODER = 0
 
 _ARITHMETIC_NAMES = {code: name for name, code in ARITHMETIC.items()}
 
-_HEADER = struct.Struct("<4s4B8s2I2H")
+_HEADER = struct.Struct("<4s4B8s2I3H")
 _CRC = struct.Struct("<I")
 _SYMBOLS_CRC = struct.Struct("<H")
 _MIN_SECTION = 1 + _SYMBOLS_CRC.size + _CRC.size
@@ -81,6 +82,8 @@ class Container:
         The first `FINGERPRINT_BYTES` bytes of the bundle's fingerprint.
     grid : TileGrid
         Size of the image and of its tiles.
+    step : float
+        By how much y_hat grows with a symbol of y; a multiple of 1/128.
     tiles : tuple of CodedTile
         The tiles, row by row.
 
@@ -89,6 +92,7 @@ class Container:
     arithmetic: str
     fingerprint: bytes
     grid: TileGrid
+    step: float
     tiles: tuple[CodedTile, ...]
 
 
@@ -106,6 +110,7 @@ def serialize(container: Container) -> bytes:
         grid.height,
         grid.tile_width // DOWNSAMPLING,
         grid.tile_height // DOWNSAMPLING,
+        round(container.step * STEP_UNIT),
     )
     parts = [_with_crc(header)]
     for tile in container.tiles:
@@ -149,7 +154,12 @@ def parse(
     tiles = tuple(_parse_tile(reader, n_slices) for _ in range(header.grid.tiles))
     if reader.left:
         raise FormatError(f"{reader.left} bytes follow the last stream")
-    return Container(header.arithmetic, header.fingerprint, header.grid, tiles)
+    return replace(header, tiles=tiles)
+
+
+def short_fingerprint(fingerprint: str) -> bytes:
+    """Return what a file holds of a bundle's fingerprint, which is in hex."""
+    return bytes.fromhex(fingerprint)[:FINGERPRINT_BYTES]
 
 
 def symbols_checksum(symbols: NDArray[np.int32]) -> int:
@@ -226,17 +236,20 @@ def _parse_header(reader: _Reader, max_pixels: int) -> tuple[Container, int]:
     data = signature + reader.take(_HEADER.size - len(MAGIC), "the header")
     if reader.take_crc("the header") != zlib.crc32(data):
         raise ChecksumError("the header is damaged: its checksum differs")
-    _, version, coder, arithmetic, n_slices, fingerprint, width, height, tile_width, tile_height = _HEADER.unpack(data)
+    _, version, *codes, fingerprint, width, height, tile_width, tile_height, step = _HEADER.unpack(data)
+    coder, arithmetic, n_slices = codes
     if version != VERSION:
         raise FormatError(f"format version {version}: this program reads version {VERSION}")
     if coder != CODER or arithmetic not in _ARITHMETIC_NAMES or not 0 < n_slices <= MAX_SLICES:
         raise FormatError("the header names a coder, an arithmetic or a number of slices that do not exist")
     if 0 in (width, height, tile_width, tile_height) or width * height > max_pixels:
         raise FormatError(f"an image of {width}x{height} is outside the limit of {max_pixels} pixels")
+    if not valid_units(step):
+        raise FormatError(f"a step of {step / STEP_UNIT:g} is not from {MIN_STEP:g} to {MAX_STEP:g}")
     grid = TileGrid(height, width, tile_height * DOWNSAMPLING, tile_width * DOWNSAMPLING)
     if grid.tile_height * grid.tile_width > MAX_PIXELS:
         raise FormatError(f"tiles of {grid.tile_width}x{grid.tile_height} are outside the limit of {MAX_PIXELS} pixels")
-    return Container(_ARITHMETIC_NAMES[arithmetic], fingerprint, grid, ()), n_slices
+    return Container(_ARITHMETIC_NAMES[arithmetic], fingerprint, grid, step / STEP_UNIT, ()), n_slices
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,11 @@ def interleave(anchor: Floats, nonanchor: Floats, anchor_parity: int, out: Float
         out[:, :, 1::2, 1 - parity :: 2] = packed[:, :, 1::2]
 
 
-def _dequantize(symbols: Symbols, means: Floats) -> Floats:
-    return np.add(symbols, means, dtype=np.float32)
+def _dequantize(symbols: Symbols, means: Floats, step: float) -> Floats:
+    if step == 1:
+        return np.add(symbols, means, dtype=np.float32)
+    scaled = np.multiply(symbols, np.float32(step), dtype=np.float32)
+    return np.add(scaled, means, out=scaled)
 
 
 class ContextModel:
@@ -87,7 +90,7 @@ class ContextModel:
         self.model = model
         self._runners = [[load(pass_name(k, half)) for half in (ANCHOR, NONANCHOR)] for k in range(len(model.groups))]
 
-    def walk(self, latents: Arrays, code: PassCoder, out: Floats | None = None) -> Floats:
+    def walk(self, latents: Arrays, code: PassCoder, out: Floats | None = None, step: float = 1) -> Floats:
         """Run every pass in coding order.
 
         Parameters
@@ -99,6 +102,8 @@ class ContextModel:
             Encodes or decodes the symbols of a pass.
         out : ndarray, optional
             Where to write y_hat. It may be the encoder's y, of which a slice is not needed once it is coded.
+        step : float
+            By how much y_hat grows with a symbol.
 
         Returns
         -------
@@ -112,10 +117,10 @@ class ContextModel:
         last = np.cumsum(model.groups)
         slices = [y_hat[:, end - size : end] for end, size in zip(last, model.groups, strict=True)]
         for k in range(len(slices)):
-            self._walk_slice(k, latents, slices, code)
+            self._walk_slice(k, latents, slices, code, step)
         return y_hat
 
-    def _walk_slice(self, k: int, latents: Arrays, slices: Sequence[Floats], code: PassCoder) -> None:
+    def _walk_slice(self, k: int, latents: Arrays, slices: Sequence[Floats], code: PassCoder, step: float) -> None:
         """Run both passes of a slice, and write it. Arrays are released as soon as possible."""
         run_anchor, run_nonanchor = self._runners[k]
         anchor = run_anchor(latents | {f"y_hat_{i}": slices[i] for i in self.model.context_slices[k]})
@@ -124,10 +129,10 @@ class ContextModel:
         means, support = anchor["means"], anchor["support"]
         symbols = code(k, ANCHOR, means, anchor["scales"])
         del anchor
-        y_hat_anchor = _dequantize(symbols, means)
+        y_hat_anchor = _dequantize(symbols, means, step)
         del means, symbols
         nonanchor = run_nonanchor({"y_hat_anchor": y_hat_anchor, "support": support})
         del support
         symbols = code(k, NONANCHOR, nonanchor["means"], nonanchor["scales"])
-        y_hat_nonanchor = _dequantize(symbols, nonanchor["means"])
+        y_hat_nonanchor = _dequantize(symbols, nonanchor["means"], step)
         interleave(y_hat_anchor, y_hat_nonanchor, self.model.anchor_parity, slices[k])

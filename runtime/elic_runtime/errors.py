@@ -35,6 +35,10 @@ class CoderError(ElicError):
     """Raised if symbols cannot be coded, a stream does not decode to its symbols, or a coder is unknown."""
 
 
+class TargetError(ElicError):
+    """Raised if no step gives an image the size or the quality that is asked for."""
+
+
 class ContainerError(ElicError):
     """Base class of the exceptions for compressed files that cannot be decoded."""
 

@@ -13,6 +13,7 @@ from elic_runtime.container import parse
 from elic_runtime.files import write_bytes
 from elic_runtime.images import Photograph, encode_image, read_photograph
 from elic_runtime.progress import Progress
+from elic_runtime.rates import Target
 from elic_runtime.tiles import TileGrid
 
 AnyPath = str | os.PathLike[str]
@@ -30,6 +31,8 @@ class CodedFile:
         Size of the `.elic` file in bytes.
     seconds : float
         Time that the codec took, without reading and writing files.
+    step : float
+        How coarsely the latent was rounded; 1 is what the checkpoint was trained for.
     converted_from : str, optional
         The colour profile that the photograph was converted from, if it was not sRGB.
 
@@ -45,6 +48,7 @@ class CodedFile:
     height: int
     size: int
     seconds: float
+    step: float
     converted_from: str | None = None
 
     @property
@@ -67,6 +71,8 @@ class ContainerInfo:
         The arithmetic of the context model.
     fingerprint : str
         The first bytes of the fingerprint of the bundle that wrote the file, in hex.
+    step : float
+        How coarsely the latent was rounded; 1 is what the checkpoint was trained for.
     z_bytes : int
         Size of the streams of z in bytes.
     slice_bytes : tuple of int
@@ -84,6 +90,7 @@ class ContainerInfo:
     size: int
     arithmetic: str
     fingerprint: str
+    step: float
     z_bytes: int
     slice_bytes: tuple[int, ...]
 
@@ -197,13 +204,19 @@ def read_info(data: bytes) -> ContainerInfo:
         size=len(data),
         arithmetic=container.arithmetic,
         fingerprint=container.fingerprint.hex(),
+        step=container.step,
         z_bytes=sum(tile.z.size for tile in container.tiles),
         slice_bytes=tuple(sum(tile.slices[k].size for tile in container.tiles) for k in range(n_slices)),
     )
 
 
 def compress_photograph(
-    codec: Codec, photograph: Photograph, *, tiles: bool = False, progress: Progress | None = None
+    codec: Codec,
+    photograph: Photograph,
+    rate: float | Target = 1.0,
+    *,
+    tiles: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[bytes, CodedFile]:
     """Compress a photograph that was read into the bytes of an `.elic` file.
 
@@ -213,6 +226,8 @@ def compress_photograph(
         A codec that was loaded with its encoder.
     photograph : Photograph
         As `elic_runtime.images.read_photograph` returns it.
+    rate : float or Target
+        A step, as `Codec.compress` takes it, or a target, as `Codec.compress_to` takes it.
     tiles, progress
         As `Codec.compress` takes them.
 
@@ -220,13 +235,18 @@ def compress_photograph(
     ------
     ImageError, CoderError, BundleError
         As `Codec.compress` raises them.
+    TargetError
+        As `Codec.compress_to` raises it.
 
     """
     start = time.perf_counter()
-    data = codec.compress(photograph.pixels, tiles=tiles, progress=progress)
+    if isinstance(rate, Target):
+        data = codec.compress_to(photograph.pixels, rate, tiles=tiles, progress=progress)
+    else:
+        data = codec.compress(photograph.pixels, step=rate, tiles=tiles, progress=progress)
     seconds = time.perf_counter() - start
     height, width = photograph.pixels.shape[:2]
-    return data, CodedFile(width, height, len(data), seconds, photograph.converted_from)
+    return data, CodedFile(width, height, len(data), seconds, parse(data).step, photograph.converted_from)
 
 
 def decompress_data(
@@ -256,4 +276,4 @@ def decompress_data(
     start = time.perf_counter()
     image = codec.decompress(data, region=region, progress=progress)
     seconds = time.perf_counter() - start
-    return encode_image(image, suffix), CodedFile(image.shape[1], image.shape[0], len(data), seconds)
+    return encode_image(image, suffix), CodedFile(image.shape[1], image.shape[0], len(data), seconds, parse(data).step)

@@ -8,6 +8,7 @@ coded tile ─ coder, z ─ h_s ─ context passes, coder ─ y_hat
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from elic_runtime.shapes import DOWNSAMPLING
 from elic_runtime.subgraphs import ANCHOR, H_S, NONANCHOR
 from elic_runtime.tables import CdfTables, EntropyTables
 from elic_runtime.windowed import Tick, Windowed, no_tick
+
+STEPS_AT_HAND = 8
+"""For how many steps the lookup tables of scale indexes are kept, of up to 0.5 MB each."""
 
 PLAUSIBLE = 2048
 """An upper bound, with a margin, of the symbols that trained models produce. Larger symbols may overflow fp16."""
@@ -43,6 +47,7 @@ class LatentCoding:
 
     def __init__(self, manifest: Manifest, tables: EntropyTables, deciding: Mapping[str, Windowed]) -> None:
         self._model, self._tables, self._deciding = manifest.model, tables, deciding
+        self._tables_at = lru_cache(maxsize=STEPS_AT_HAND)(tables.at_step)
         self._why_desync = _WHY_DESYNC[manifest.arithmetic]
 
     @property
@@ -54,7 +59,7 @@ class LatentCoding:
         """Return how many windows the latent of an image of a size in pixels needs."""
         return sum(graph.count(height, width) for graph in self._deciding.values())
 
-    def encode(self, coder: Coder, y: Floats, z: Floats, tick: Tick = no_tick) -> list[CodedTile]:
+    def encode(self, coder: Coder, y: Floats, z: Floats, step: float, tick: Tick = no_tick) -> list[CodedTile]:
         """Encode latents.
 
         Parameters
@@ -63,6 +68,8 @@ class LatentCoding:
             The entropy coder.
         y, z : ndarray
             float32 [B, M, H/16, W/16] and [B, N, H/64, W/64]. y is overwritten with y_hat.
+        step : float
+            By how much y_hat grows with a symbol.
         tick : callable, optional
             Is called after every window.
 
@@ -82,16 +89,18 @@ class LatentCoding:
         coded_z = [_encode(coder, z_symbols[b], z_indexes, self._tables.z) for b in items]
         first = np.cumsum([0, *self._model.groups])
         passes: list[list[_Stream]] = [[] for _ in items]
+        tables = self._tables_at(step)
 
         def code(k: int, half: int, means: Floats, scales: Floats) -> Symbols:
             packed = pack(y[:, first[k] : first[k + 1]], self._model.anchor_parity ^ half)
-            symbols = _round(np.subtract(packed, means, out=packed))
-            indexes = self._tables.scale_indexes(scales)
+            np.subtract(packed, means, out=packed)
+            symbols = _round(packed if step == 1 else np.divide(packed, np.float32(step), out=packed))
+            indexes = tables.scale_indexes(scales)
             for b in items:
-                passes[b].append(_encode(coder, symbols[b], indexes[b], self._tables.y))
+                passes[b].append(_encode(coder, symbols[b], indexes[b], tables.y))
             return symbols
 
-        self._walk(z_symbols, code, tick, y)
+        self._walk(z_symbols, code, step, tick, y)
         return [CodedTile(_section(coded_z[b]), tuple(map(_section, *_halves(passes[b])))) for b in items]
 
     def decode(
@@ -100,6 +109,7 @@ class LatentCoding:
         tiles: Sequence[CodedTile],
         height: int,
         width: int,
+        step: float,
         seen: "LargestSymbol",
         tick: Tick = no_tick,
     ) -> Floats:
@@ -113,6 +123,8 @@ class LatentCoding:
             What `encode` returned, of latents of one shape.
         height, width : int
             Size of each image in pixels.
+        step : float
+            That of the files.
         seen : LargestSymbol
             Is told all symbols before a subgraph gets them.
         tick : callable, optional
@@ -129,29 +141,31 @@ class LatentCoding:
             If the symbols are not those that were encoded.
 
         """
+        tables = self._tables_at(step)
 
-        def decode(sections: list[Section], half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
+        def decode(sections: list[Section], half: int, indexes: Indexes, cdfs: CdfTables) -> Symbols:
             """Decode one pass of every latent, and check it against its checksum; `indexes` is [B, ...]."""
-            parts = [_decode(coder, s, half, i, tables)[None] for s, i in zip(sections, indexes, strict=True)]
+            parts = [_decode(coder, s, half, i, cdfs)[None] for s, i in zip(sections, indexes, strict=True)]
             symbols = parts[0] if len(parts) == 1 else np.concatenate(parts)
             seen.note(symbols)
             return symbols
 
         def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
             with self._desync(f"slice {k}"):
-                indexes = self._tables.scale_indexes(scales)
-                return decode([tile.slices[k] for tile in tiles], half, indexes, self._tables.y)
+                indexes = tables.scale_indexes(scales)
+                return decode([tile.slices[k] for tile in tiles], half, indexes, tables.y)
 
         z_indexes = _z_indexes((self._model.N, height // DOWNSAMPLING, width // DOWNSAMPLING))
         with self._desync("z"):
             indexes = np.broadcast_to(z_indexes, (len(tiles), *z_indexes.shape))
             z_symbols = decode([tile.z for tile in tiles], 0, indexes, self._tables.z)
-        return self._walk(z_symbols, code, tick)
+        return self._walk(z_symbols, code, step, tick)
 
     def _walk(
         self,
         z_symbols: Symbols,
         code: Callable[[int, int, Floats, Floats], Symbols],
+        step: float,
         tick: Tick,
         out: Floats | None = None,
     ) -> Floats:
@@ -163,7 +177,7 @@ class LatentCoding:
 
         latents = load(H_S)({"z_hat": z_symbols.astype(np.float32) + self._medians})
         context = ContextModel(self._model, load)
-        return context.walk(latents, code, out)
+        return context.walk(latents, code, out, step)
 
     @contextmanager
     def _desync(self, what: str) -> Iterator[None]:

@@ -11,10 +11,11 @@ from elic_runtime.windows import Window
 
 @dataclass(frozen=True)
 class PlacedTile:
-    """A coded tile, and where it goes: the grid and the picture that it belongs to, and its rows and columns there."""
+    """A coded tile, the grid and step of its file, and where it goes: the picture, its rows and columns there."""
 
     tile: CodedTile
     grid: TileGrid
+    step: float
     rows: slice
     columns: slice
     picture: PartialImage

@@ -1,7 +1,7 @@
 """The entropy model as integers: the quantized CDFs of y by scale index, and of z by channel."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ CompressAI's encoder never returns for larger values, because it shifts a 32-bit
 """
 
 _CELLS_PER_UNIT = 256
-_CELLS = 1 << 16
-"""The cells of scales by which scale indexes are looked up, the first one at 0."""
+_MAX_CELLS = 1 << 19
+"""The cells of scales by which scale indexes are looked up, the first one at 0: how many there may be."""
 
 _AT_ONCE = 1 << 20
 """Scales that are looked up at once, which bounds the memory of what is computed in between."""
@@ -154,11 +154,26 @@ class EntropyTables:
         found = np.empty(given.shape, np.uint16)
         for start in range(0, len(given), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            cells = np.clip(given[part], np.float32(0), np.float32((_CELLS - 1) / _CELLS_PER_UNIT))
+            cells = np.clip(given[part], np.float32(0), np.float32((len(levels) - 1) / _CELLS_PER_UNIT))
             cells *= np.float32(_CELLS_PER_UNIT)
             indexes = levels.take(cells.astype(np.int32))
             np.add(indexes, given[part] > self._next_thresholds.take(indexes), out=found[part])
         return found.reshape(scales.shape)
+
+    def at_step(self, step: float) -> "EntropyTables":
+        """Return the tables of symbols that are `step` apart: a scale must be as many times as large for a row of y.
+
+        Parameters
+        ----------
+        step : float
+            By how much y_hat grows with a symbol; a multiple of 1/128.
+
+        """
+        if step == 1:
+            return self
+        # Products of a float32 and a step are exact in float64, so every machine rounds them to the same thresholds.
+        thresholds = (self.scale_thresholds.astype(np.float64) * step).astype(np.float32)
+        return replace(self, scale_thresholds=thresholds)
 
     @cached_property
     def _levels_by_cell(self) -> NDArray[np.uint16] | None:
@@ -167,7 +182,10 @@ class EntropyTables:
         A table of cells takes an eighth of the time of a binary search per scale. The cells are the steps of scales in
         exact arithmetic; scales of float arithmetic lie between them, hence the comparison with the next threshold.
         """
-        starts = np.arange(_CELLS, dtype=np.float32) / np.float32(_CELLS_PER_UNIT)
+        cells = max(1, int(np.ceil(self.scale_thresholds[-1] * _CELLS_PER_UNIT)) + 1)
+        if cells > _MAX_CELLS:
+            return None
+        starts = np.arange(cells, dtype=np.float32) / np.float32(_CELLS_PER_UNIT)
         levels = np.searchsorted(self.scale_thresholds, starts)
         within = np.diff(levels, append=len(self.scale_thresholds))
         if levels[0] > 0 or within.max() > 1:

@@ -28,12 +28,14 @@ from elic_runtime.commands.streams import STREAM, name_of, read_input, write_out
 from elic_runtime.errors import ElicError, ImageError
 from elic_runtime.plain_json import dumps
 from elic_runtime.runners import ONNXRUNTIME, RUNNERS
+from elic_runtime.steps import MAX_STEP, MIN_STEP, nearest_step
 from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 if TYPE_CHECKING:
     from elic_runtime.codec import Box
     from elic_runtime.file_coding import CodedFile
     from elic_runtime.progress import Progress
+    from elic_runtime.rates import Quantity, Target
 
 BUNDLE_VARIABLE = "ELIC_BUNDLE"
 """The environment variable that replaces `--bundle`."""
@@ -105,6 +107,16 @@ def compress(
     bundle: BundleOption = None,
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            help=f"How coarsely to round, from {MIN_STEP:g} to {MAX_STEP:g}: 1 is the checkpoint's own rate, "
+            "larger steps give smaller files.",
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option("--bytes", help="Choose the step so that a file has this size.")] = None,
+    bpp: Annotated[float | None, typer.Option(help="The same, in bits per pixel.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="Choose the step for this PSNR in dB, which decodes too.")] = None,
     tiles: Annotated[
         bool,
         typer.Option("--tiles", help="Code an image that is larger than the graphs in tiles of their own, with seams."),
@@ -124,14 +136,15 @@ def compress(
     from elic_runtime.file_coding import compress_photograph
     from elic_runtime.images import decode_photograph, image_files, read_photograph
 
+    rate = _rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr})
     left_out: list[str] = []
     jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), decode=False, runner=runner, threads=threads, halo=halo)
+    codec = Codec.load(_bundle(bundle), decode=psnr is not None, runner=runner, threads=threads, halo=halo)
 
     def run(path: Path, out: Path, show: "Progress | None") -> Facts:
         photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
-        data, coded = compress_photograph(codec, photograph, tiles=tiles, progress=show)
+        data, coded = compress_photograph(codec, photograph, rate, tiles=tiles, progress=show)
         write_output(out, data)
         return _facts(path, out, coded) | {"converted_from": coded.converted_from}
 
@@ -318,6 +331,17 @@ def _box(region: str) -> "Box":
     return left, top, width, height
 
 
+def _rate(step: float | None, targets: "dict[Quantity, float | None]") -> "float | Target":
+    """Return the step or the target that was asked for. Raises ElicError if there are several."""
+    from elic_runtime.rates import Target
+
+    chosen: list[float | Target] = [Target(name, value) for name, value in targets.items() if value is not None]
+    chosen += [] if step is None else [nearest_step(step)]
+    if len(chosen) > 1:
+        raise ElicError("--step, --bytes, --bpp and --psnr all choose the step: use one of them")
+    return chosen[0] if chosen else 1.0
+
+
 def _note(lines: list[str]) -> None:
     """Print notes about the files that were left out. Call this after the arguments were checked."""
     for line in lines:
@@ -385,7 +409,7 @@ def _run_jobs(
             converted = f", colours converted from {facts['converted_from']}" if facts.get("converted_from") else ""
             print(
                 f"{facts['output']}: {facts['width']}x{facts['height']}, {facts['bytes']} bytes, "
-                f"{facts['bpp']} bpp, {facts['seconds']} s{converted}",
+                f"{facts['bpp']} bpp, step {facts['step']:g}, {facts['seconds']} s{converted}",
                 file=file,
             )
     if failed:
@@ -400,5 +424,6 @@ def _facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
         "height": coded.height,
         "bytes": coded.size,
         "bpp": round(coded.bpp, 4),
+        "step": coded.step,
         "seconds": round(coded.seconds, 3),
     }

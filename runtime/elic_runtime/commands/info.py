@@ -48,6 +48,7 @@ def container_facts(path: Path) -> Facts:
         "bpp": round(8 * info.size / (grid.width * grid.height), 4),
         "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
         "computed": round(grid.tiles * grid.tile_height * grid.tile_width / (grid.height * grid.width), 2),
+        "step": info.step,
         "arithmetic": info.arithmetic,
         "fingerprint": info.fingerprint,
         "sections": [
@@ -66,6 +67,7 @@ def print_container(facts: Facts, console: Console) -> None:
             "image": f"{facts['width']}x{facts['height']} (width x height)",
             "size": f"{facts['bytes']} bytes, {facts['bpp']} bpp",
             **_latents(facts),
+            "step": f"{facts['step']:g}",
             "arithmetic": facts["arithmetic"],
             "fingerprint": facts["fingerprint"],
             "checksums": "all good",
