@@ -183,6 +183,7 @@ def _fill(
         precision=config.precision,
         int8=int8.info if int8 else None,
         arithmetic=deployment.arithmetic,
+        step=config.step,
         subgraphs=subgraphs,
         entropy_tables=_file_info(folder / TABLES_NAME),
         calibration=calibration,
@@ -220,7 +221,7 @@ def declare(spec: ModelSpec, config: ExportConfig) -> list[Declaration]:
 
     """
     if config.form == "no-entropy":
-        return [declare_no_entropy(spec, likelihoods=config.likelihoods)]
+        return [declare_no_entropy(spec, likelihoods=config.likelihoods, step=config.step)]
     left_out = added_subgraphs() - added_subgraphs(config.rewrites)
     return [declaration for declaration in declare_codec(spec) if declaration.name not in left_out]
 

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import yaml
 from elic_runtime.entries import Precision
+from elic_runtime.errors import ElicError
 from elic_runtime.shapes import DOWNSAMPLING, AnyBatch, AnyExtent, Batch, Extent, Shape
+from elic_runtime.steps import nearest_step
 from elic_runtime.subgraphs import Subgraph, on_cpu
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -35,6 +37,13 @@ def _known_rewrite(name: str) -> str:
     if name not in REWRITES:
         raise ValueError(f"{name!r} is not a rewrite; the rewrites are {', '.join(REWRITES)}")
     return name
+
+
+def _file_step(step: float) -> float:
+    try:
+        return nearest_step(step)
+    except ElicError as error:
+        raise ValueError(str(error)) from None
 
 
 RewriteName = Annotated[str, AfterValidator(_known_rewrite)]
@@ -70,6 +79,9 @@ class ExportConfig(Section):
     arithmetic : {"exact", "float"}
         Arithmetic of h_s and the context subgraphs: `exact` for files that decode on every machine, `float` for the
         checkpoint's own numbers.
+    step : float
+        How coarsely a no-entropy graph rounds, from 0.5 to 4 in units of 1/128; 1 is the checkpoint's own rate. Codecs
+        take it for each file.
     likelihoods : bool
         Whether a no-entropy graph has the outputs `y_likelihoods` and `z_likelihoods`.
     rewrites : tuple of str
@@ -101,6 +113,7 @@ class ExportConfig(Section):
     precision: Precision = "fp32"
     tensors: Literal["fp32", "fp16"] = "fp32"
     arithmetic: Literal["exact", "float"] = "exact"
+    step: Annotated[float, AfterValidator(_file_step)] = 1.0
     likelihoods: bool = True
     rewrites: tuple[RewriteName, ...] = ()
     split_g_s_after: str = "/9/Add"
@@ -149,6 +162,12 @@ class ExportConfig(Section):
             raise ValueError("cpu_shape: not for the no-entropy form, which is one graph")
         if not (self.cpu_shape.min <= self.shape.min and self.cpu_shape.min <= self.decoder.min):
             raise ValueError(f"cpu_shape {self.cpu_shape} does not include the smallest image, {self.decoder.min}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_step(self) -> "ExportConfig":
+        if self.step != 1 and self.form != "no-entropy":
+            raise ValueError("step: only the no-entropy form has one; codecs take it for each file")
         return self
 
     @model_validator(mode="after")

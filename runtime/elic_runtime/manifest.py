@@ -22,6 +22,7 @@ from elic_runtime.entries import (
 )
 from elic_runtime.model_info import ModelInfo
 from elic_runtime.shapes import MAX_PIXELS, Batch, Extent, Record, fix, fixed_sizes, resolve
+from elic_runtime.steps import MAX_STEP, MIN_STEP
 from elic_runtime.subgraphs import Subgraph, on_cpu, subgraphs
 
 FORMAT_VERSION = 5
@@ -74,6 +75,8 @@ class Manifest(Record):
     arithmetic : {"exact", "float"}
         Arithmetic of h_s and the context subgraphs, on which symbols depend. Files of `exact` bundles decode on any
         machine, those of `float` bundles only with the same backend, thread count and processor.
+    step : float
+        How coarsely a no-entropy graph rounds; a codec's files have each their own.
     subgraphs : dict of str to SubgraphInfo
         The exported graphs by name.
     entropy_tables : FileInfo
@@ -110,6 +113,7 @@ class Manifest(Record):
     precision: Precision
     int8: Int8Info | None = None
     arithmetic: Literal["exact", "float"]
+    step: Annotated[float, Field(ge=MIN_STEP, le=MAX_STEP)] = 1.0
     subgraphs: dict[str, SubgraphInfo]
     entropy_tables: FileInfo
     calibration: FileInfo | None = None

@@ -155,7 +155,7 @@ def _builder(graph: Subgraph, spec: ModelSpec) -> Build | None:
     return lambda deployment: module(deployment.model.contexts[k], parity)
 
 
-def declare_no_entropy(spec: ModelSpec, *, likelihoods: bool) -> Declaration:
+def declare_no_entropy(spec: ModelSpec, *, likelihoods: bool, step: float) -> Declaration:
     """Declare the end-to-end graph.
 
     Parameters
@@ -164,8 +164,12 @@ def declare_no_entropy(spec: ModelSpec, *, likelihoods: bool) -> Declaration:
         Widths and wiring of the model.
     likelihoods : bool
         Whether the graph has the outputs `y_likelihoods` and `z_likelihoods`.
+    step : float
+        How coarsely it rounds.
 
     """
     graph = subgraphs(model_info(spec))[NO_ENTROPY]
     kept = {role: tensor for role, tensor in graph.outputs.items() if likelihoods or not tensor.optional}
-    return Declaration(replace(graph, outputs=kept), lambda deployment: NoEntropy(deployment, likelihoods=likelihoods))
+    return Declaration(
+        replace(graph, outputs=kept), lambda deployment: NoEntropy(deployment, likelihoods=likelihoods, step=step)
+    )

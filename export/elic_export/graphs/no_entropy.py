@@ -27,11 +27,14 @@ class NoEntropy(nn.Module):
         The model to export.
     likelihoods : bool
         Whether to compute the likelihoods.
+    step : float
+        By how much y_hat grows with a symbol.
 
     """
 
-    def __init__(self, deployment: Deployment, *, likelihoods: bool) -> None:
+    def __init__(self, deployment: Deployment, *, likelihoods: bool, step: float = 1.0) -> None:
         super().__init__()
+        self.step = step
         model = deployment.model
         self.groups = model.spec.groups
         self.anchor_parity = model.spec.wiring.anchor_parity
@@ -75,15 +78,17 @@ class NoEntropy(nn.Module):
             means, scales, support = self.anchors[k](*latents, *(y_hat_slices[i] for i in self.context_slices[k]))
             even, odd = (interleave_rows(*rows) for rows in halves(y_slice))
             y_anchor, y_nonanchor = (odd, even) if self.anchor_parity else (even, odd)
-            anchor = _round(y_anchor, means, scales)
-            nonanchor = _round(y_nonanchor, *self.nonanchors[k](anchor[0], support))
+            anchor = self._round(y_anchor, means, scales)
+            nonanchor = self._round(y_nonanchor, *self.nonanchors[k](anchor[0], support))
             pairs = zip(anchor, nonanchor, strict=True)
             coded.append(tuple(interleave(a, n, self.anchor_parity) for a, n in pairs))
             y_hat_slices.append(coded[-1][0])
         return [torch.cat(tensors, dim=1) for tensors in zip(*coded, strict=True)]
 
-
-def _round(y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Round one pass; return y_hat, symbols and scales, each [B, C, H/16, W/32]."""
-    symbols = (y - means).round()
-    return symbols + means, symbols, scales
+    def _round(self, y: Tensor, means: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Round one pass; return y_hat, symbols and the symbols' scales, each [B, C, H/16, W/32]."""
+        if self.step == 1:
+            symbols = (y - means).round()
+            return symbols + means, symbols, scales
+        symbols = ((y - means) / self.step).round()
+        return symbols * self.step + means, symbols, scales / self.step

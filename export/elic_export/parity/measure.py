@@ -344,7 +344,7 @@ def _measure_end_to_end(
         expected, found = [], []
         for tile in grid.cut(image):
             x = to_input(tile)
-            expected.append(record_end_to_end(deployment, torch.from_numpy(x)))
+            expected.append(record_end_to_end(deployment, torch.from_numpy(x), manifest.step))
             outputs = run({"input": np.repeat(x, manifest.batch.min, axis=0)})
             found.append({name: value[:1] for name, value in outputs.items()})
             for name, value in outputs.items():

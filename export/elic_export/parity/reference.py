@@ -126,7 +126,7 @@ class TileReference:
 
 
 @torch.inference_mode()
-def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
+def record_end_to_end(deployment: Deployment, x: Tensor, step: float) -> Arrays:
     """Compute the outputs that `no_entropy` must give for a tile, with CompressAI's own likelihoods.
 
     Parameters
@@ -135,6 +135,8 @@ def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
         The model.
     x : Tensor
         The tile, [1, 3, H, W], 0 to 1.
+    step : float
+        How coarsely to round.
 
     Returns
     -------
@@ -152,9 +154,10 @@ def record_end_to_end(deployment: Deployment, x: Tensor) -> Arrays:
 
     def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
         parity = model.parity(half)
-        y_hat, likelihood = conditional(pack(y_slices[k], parity), scales, means, training=False)
+        scaled = (values / step for values in (pack(y_slices[k], parity), scales, means))
+        y_hat, likelihood = conditional(*scaled, training=False)
         y_likelihoods[k] += unpack(likelihood, parity)
-        return cast(Tensor, y_hat)
+        return cast(Tensor, y_hat * step)
 
     y_hat = model.code_passes(*model.latent_parameters(z_hat), code)
     b, c, h, w = z_hat.shape

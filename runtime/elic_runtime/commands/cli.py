@@ -229,11 +229,15 @@ def evaluate(
     padding: Annotated[
         Padding, typer.Option(help="Where an image is padded if the graph does not take its size.")
     ] = "bottom-right",
+    steps: Annotated[
+        str | None,
+        typer.Option(metavar="STEP,...", help="How coarsely to round, one after the other, such as 0.5,1,2."),
+    ] = None,
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the PSNR and the bits per pixel of each photograph, and their means.
+    """Measure the PSNR and the bits per pixel of each photograph, and their means at every step.
 
     The rate of a no-entropy bundle is that of its likelihoods; the rate of any other bundle is that of its files.
     """
@@ -242,9 +246,10 @@ def evaluate(
     from elic_runtime.images import image_files
     from elic_runtime.runners import open_with
 
+    tried = [] if steps is None else _steps(steps)
     paths = progress(image_files(images, note), "eval")
     opened, factory = open_with(_bundle(bundle), runner, threads=threads)
-    results = run(opened, paths, padding, factory)
+    results = run(opened, paths, padding, factory, tried)
     if as_json:
         print_json(eval_facts(results))
     else:
@@ -329,6 +334,14 @@ def _box(region: str) -> "Box":
         raise ElicError(f"--region {region}: it must be left, top, width and height in pixels, such as 0,0,640,480")
     left, top, width, height = map(int, numbers)
     return left, top, width, height
+
+
+def _steps(steps: str) -> list[float]:
+    """Return the numbers of steps such as `0.5,1,2`. Raises ElicError for anything else."""
+    try:
+        return [nearest_step(float(step)) for step in steps.split(",")]
+    except ValueError:
+        raise ElicError(f"--steps {steps}: it must be numbers with commas between them, such as 0.5,1,2") from None
 
 
 def _rate(step: float | None, targets: "dict[Quantity, float | None]") -> "float | Target":

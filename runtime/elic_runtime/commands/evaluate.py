@@ -5,7 +5,7 @@ includes the bits of padding, and is divided by the pixels of the photograph.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from elic_runtime.metrics import bits, format_psnr, psnr
 from elic_runtime.pixels import Image, check_image, to_image, to_input
 from elic_runtime.runners import RunnerFactory, load_runner, onnxruntime_factory
 from elic_runtime.shapes import MAX_PIXELS
+from elic_runtime.steps import nearest_step
 from elic_runtime.tiles import TileGrid
 
 Padding = Literal["bottom-right", "centre"]
@@ -35,6 +36,9 @@ Files are padded at the `bottom-right`. With `centre`, half of the padding, roun
 
 Coded = tuple[Image, float | None, TileGrid]
 """A decoded image, its size in bits, which is None if the bundle does not show it, and the tiles that were coded."""
+
+Code = Callable[[Image], Iterable[Coded]]
+"""Codes an image at every step."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class EvalResult:
         Bits per pixel; None if the bundle has no likelihoods.
     grid : TileGrid
         The size that the image was padded to, and the tiles that were coded on their own.
+    step : float
+        How coarsely the latent was rounded.
 
     """
 
@@ -62,6 +68,7 @@ class EvalResult:
     psnr_db: float
     bpp: float | None
     grid: TileGrid
+    step: float = 1.0
 
     @property
     def equal(self) -> bool:
@@ -75,6 +82,8 @@ class Means:
 
     Parameters
     ----------
+    step : float
+        How coarsely their latents were rounded.
     psnr_db : float, optional
         Mean PSNR in dB of the decoded images that differ from their photographs; None if all are equal.
     bpp : float, optional
@@ -84,6 +93,7 @@ class Means:
 
     """
 
+    step: float
     psnr_db: float | None
     bpp: float | None
     equal: int
@@ -94,6 +104,7 @@ def evaluate(
     images: Iterable[Path],
     padding: Padding = "bottom-right",
     factory: RunnerFactory | None = None,
+    steps: Sequence[float] = (),
 ) -> list[EvalResult]:
     """Encode and decode photographs with a bundle.
 
@@ -107,48 +118,57 @@ def evaluate(
         Where an image is padded if the graph does not take its size.
     factory : RunnerFactory, optional
         Loads the subgraphs; by default into ONNX Runtime.
+    steps : sequence of float
+        How coarsely to round, one after the other. The default is 1, or the step of a no-entropy bundle.
 
     Raises
     ------
     ImageError
         If a photograph cannot be read.
     BundleError
-        If the bundle cannot be run, or `centre` is used with a bundle that codes files.
+        If the bundle cannot be run, `centre` is used with a bundle that codes files, or steps with one that does not.
+    ElicError
+        If a step is out of range.
 
     """
     factory = factory or onnxruntime_factory()
-    code = (
-        _graph(bundle, padding, factory) if bundle.manifest.form == "no-entropy" else _files(bundle, padding, factory)
-    )
-    return [_result(path, code) for path in images]
+    if bundle.manifest.form == "no-entropy":
+        if steps:
+            raise BundleError(f"{bundle.folder}: a no-entropy graph has one step, its config's: export one for each")
+        steps, code = [bundle.manifest.step], _graph(bundle, padding, factory)
+    else:
+        steps = [nearest_step(step) for step in steps] or [1.0]
+        code = _files(bundle, padding, factory, steps)
+    return [result for path in images for result in _results(path, code, steps)]
 
 
-def _result(path: Path, code: Callable[[Image], Coded]) -> EvalResult:
+def _results(path: Path, code: Code, steps: Sequence[float]) -> Iterator[EvalResult]:
     image = read_image(path)
     height, width = image.shape[:2]
-    decoded, size, grid = code(image)
-    bpp = None if size is None else size / (height * width)
-    return EvalResult(path.name, width, height, psnr(image, decoded), bpp, grid)
+    for step, (decoded, size, grid) in zip(steps, code(image), strict=True):
+        bpp = None if size is None else size / (height * width)
+        yield EvalResult(path.name, width, height, psnr(image, decoded), bpp, grid, step)
 
 
-def _files(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable[[Image], Coded]:
+def _files(bundle: Bundle, padding: Padding, factory: RunnerFactory, steps: Sequence[float]) -> Code:
     if padding != "bottom-right":
         raise BundleError(f"{bundle.folder}: files are padded at the bottom right only; a no-entropy bundle can centre")
     codec = Codec(bundle, factory, encode=True, decode=True, max_pixels=MAX_PIXELS)
 
-    def code(image: Image) -> Coded:
-        data = codec.compress(image)
-        return codec.decompress(data), 8.0 * len(data), parse(data).grid
+    def code(image: Image) -> Iterator[Coded]:
+        for step in steps:
+            data = codec.compress(image, step=step)
+            yield codec.decompress(data), 8.0 * len(data), parse(data).grid
 
     return code
 
 
-def _graph(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable[[Image], Coded]:
+def _graph(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Code:
     runner = load_runner(bundle, factory, "no_entropy")
     manifest = bundle.manifest
     rates = [t.role for t in manifest.subgraphs["no_entropy"].outputs if t.role != "x_hat"]
 
-    def code(image: Image) -> Coded:
+    def code(image: Image) -> Iterator[Coded]:
         check_image(image, MAX_PIXELS)
         grid = TileGrid.within(image.shape[0], image.shape[1], manifest.encoder)
         padded, corner = _pad(image, grid, padding)
@@ -160,7 +180,7 @@ def _graph(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Callable
             decoded += [to_image(x_hat) for x_hat in outputs["x_hat"][: len(tiles)]]
             size += sum(bits(outputs[name][: len(tiles)]) for name in rates)
         rows, columns = (slice(start, start + n) for start, n in zip(corner, image.shape[:2], strict=True))
-        return whole.join(decoded)[rows, columns], size if rates else None, whole
+        yield whole.join(decoded)[rows, columns], size if rates else None, whole
 
     return code
 
@@ -173,11 +193,19 @@ def _pad(image: Image, grid: TileGrid, padding: Padding) -> tuple[Image, tuple[i
     return np.pad(image, sides, mode="edge"), (top, left)
 
 
-def means(results: Sequence[EvalResult]) -> Means:
-    """Compute the mean PSNR and rate. Decoded images that equal their photographs have no PSNR, and are counted."""
+def means(results: Sequence[EvalResult]) -> list[Means]:
+    """Compute the mean PSNR and rate of each step, in the order in which they were tried.
+
+    Decoded images that equal their photographs have no PSNR, and are counted.
+    """
+    return [_mean(step, [r for r in results if r.step == step]) for step in dict.fromkeys(r.step for r in results)]
+
+
+def _mean(step: float, results: Sequence[EvalResult]) -> Means:
     psnrs = [result.psnr_db for result in results if not result.equal]
     rates = [result.bpp for result in results if result.bpp is not None]
     return Means(
+        step=step,
         psnr_db=float(np.mean(psnrs)) if psnrs else None,
         bpp=float(np.mean(rates)) if rates else None,
         equal=len(results) - len(psnrs),
@@ -191,6 +219,7 @@ def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
             "image": result.image,
             "width": result.width,
             "height": result.height,
+            "step": result.step,
             "psnr_db": None if result.equal else result.psnr_db,
             "equal": result.equal,
             "bpp": result.bpp,
@@ -199,21 +228,23 @@ def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
         for result in results
         for grid in [result.grid]
     ]
-    return {"images": images, "mean": asdict(means(results))}
+    return {"images": images, "means": [asdict(mean) for mean in means(results)]}
 
 
 def print_results(results: Sequence[EvalResult], console: Console) -> None:
-    """Print the results as a table; the last row is their mean."""
+    """Print the results as a table; the last rows are their means, one for each step."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("image", "size", "PSNR dB", "bpp", "coded as"):
+    for column in ("image", "size", "step", "PSNR dB", "bpp", "coded as"):
         table.add_column(column, justify="left" if column == "image" else "right")
     for r in results:
-        table.add_row(escape(r.image), f"{r.width}x{r.height}", format_psnr(r.psnr_db), _rate(r.bpp), _parts(r.grid))
-    mean = means(results)
-    table.add_row("mean", "", "equal" if mean.psnr_db is None else format_psnr(mean.psnr_db), _rate(mean.bpp))
+        size, quality = f"{r.width}x{r.height}", format_psnr(r.psnr_db)
+        table.add_row(escape(r.image), size, f"{r.step:.4g}", quality, _rate(r.bpp), _parts(r.grid))
+    for mean in means(results):
+        quality = "equal" if mean.psnr_db is None else format_psnr(mean.psnr_db)
+        table.add_row("mean", "", f"{mean.step:.4g}", quality, _rate(mean.bpp))
     console.print(table)
-    if mean.equal:
-        console.print(f"equal to their photographs, and not in the mean PSNR: {mean.equal} of {len(results)}")
+    if equal := sum(result.equal for result in results):
+        console.print(f"equal to their photographs, and not in the mean PSNR: {equal} of {len(results)}")
 
 
 def _parts(grid: TileGrid) -> str:
