@@ -8,6 +8,7 @@ An image is one latent, whatever its size and the shapes of the graphs: graphs r
 decides symbols gives the integers of the whole latent.
 """
 
+import io
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from elic_runtime.bundle import Bundle
 from elic_runtime.coder import make_coder
 from elic_runtime.conformance import require_exact
-from elic_runtime.decoder import Decoder
+from elic_runtime.container_reading import Source
+from elic_runtime.decoder import Decoder, Wanted
 from elic_runtime.encoder import Encoder, Limits
 from elic_runtime.errors import ElicError, FormatError, TargetError
 from elic_runtime.latents import LatentCoding
@@ -308,7 +310,15 @@ class Codec:
         step = nearest_step(step)
         yield from self._encoder.compress(images, self.coder, step, tiles=tiles, ticks=Ticks(None))
 
-    def decompress(self, data: bytes, *, region: Box | None = None, progress: Progress | None = None) -> Image:
+    def decompress(
+        self,
+        data: bytes,
+        *,
+        region: Box | None = None,
+        slices: int | None = None,
+        partial: bool = False,
+        progress: Progress | None = None,
+    ) -> Image:
         """Decompress a file.
 
         Parameters
@@ -318,6 +328,12 @@ class Codec:
         region : tuple of int, optional
             The part of the image to decode: left, top, width and height in pixels. It equals the same part of the whole
             picture, and takes less time, since g_s computes only what is needed.
+        slices : int, optional
+            How many slices of y to decode, from 0 up. The default is all of them; the others are predicted, which gives
+            a preview.
+        partial : bool
+            Whether to decode a file that ends early, or is damaged, as far as it goes, where it is otherwise refused.
+            What is missing is predicted; tiles of which nothing is there are grey.
         progress : callable, optional
             Is called after every window with the number of windows so far, and of all.
 
@@ -335,11 +351,38 @@ class Codec:
         BundleError
             If a subgraph cannot be run.
         ElicError
-            If the codec was loaded with `decode=False`.
+            If the codec was loaded with `decode=False`, or if the model has fewer slices.
 
         """
-        part = Region(*region) if region is not None else None
-        return next(self._decoder.decompress([_bytes(data)], self.coder, part, Ticks(progress)))
+        most = len(self.bundle.manifest.model.groups)
+        if slices is not None and not 0 <= slices <= most:
+            raise ElicError(f"slices={slices}: it must be from 0 to {most}")
+        wanted = Wanted(Region(*region) if region is not None else None, slices, partial)
+        return next(self._decoder.decompress([_bytes(data)], self.coder, wanted, Ticks(progress)))
+
+    def decompress_progressive(self, source: bytes | Source) -> Iterator[Image]:
+        """Decompress a file that is still arriving.
+
+        Parameters
+        ----------
+        source : bytes or Source
+            The file, or a stream that is read as far as the next picture needs: an open file, or what a socket's
+            `makefile("rb")` returns.
+
+        Yields
+        ------
+        ndarray
+            The image after z and after each pass of y, from what has arrived: uint8 [H, W, 3], RGB. The last one is
+            what `decompress` returns. Each one takes the time of a `decompress`.
+
+        Raises
+        ------
+        ContainerError
+            As `decompress` raises it, as soon as what has arrived shows it.
+
+        """
+        stream = io.BytesIO(_bytes(source)) if not hasattr(source, "read") else source
+        yield from self._decoder.progressive(stream, self.coder, Ticks(None))
 
     def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
         """Decompress files, running as many at once as the bundle's batch allows.
@@ -360,7 +403,7 @@ class Codec:
             As `decompress` raises it. The images of all files in the same batch are then lost.
 
         """
-        yield from self._decoder.decompress(map(_bytes, files), self.coder, None, Ticks(None))
+        yield from self._decoder.decompress(map(_bytes, files), self.coder, Wanted(), Ticks(None))
 
 
 def _bytes(data: object) -> bytes:

@@ -141,7 +141,8 @@ class Encoder:
         return grid_of(image.shape[0], image.shape[1], self._manifest.encoder)
 
     def _container(self, grid: TileGrid, step: float, coded: Sequence[CodedTile]) -> Container:
-        return Container(self._manifest.arithmetic, self._fingerprint, grid, step, tuple(coded))
+        n_slices = len(self._manifest.model.groups)
+        return Container(self._manifest.arithmetic, self._fingerprint, grid, step, n_slices, tuple(coded))
 
 
 def alike(grid: TileGrid, extent: Extent) -> object:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elic_runtime.codec import Box, Codec
-from elic_runtime.container import parse
+from elic_runtime.container_reading import parse
 from elic_runtime.files import write_bytes
 from elic_runtime.images import Photograph, encode_image, read_photograph
 from elic_runtime.progress import Progress

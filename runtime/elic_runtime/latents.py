@@ -120,7 +120,7 @@ class LatentCoding:
         coder : Coder
             The entropy coder.
         tiles : sequence of CodedTile
-            What `encode` returned, of latents of one shape.
+            What `encode` returned, of latents of one shape. Slices and passes that are missing are predicted.
         height, width : int
             Size of each image in pixels.
         step : float
@@ -143,9 +143,9 @@ class LatentCoding:
         """
         tables = self._tables_at(step)
 
-        def decode(sections: list[Section], half: int, indexes: Indexes, cdfs: CdfTables) -> Symbols:
+        def decode(streams: list[_Stream | None], indexes: Indexes, cdfs: CdfTables) -> Symbols:
             """Decode one pass of every latent, and check it against its checksum; `indexes` is [B, ...]."""
-            parts = [_decode(coder, s, half, i, cdfs)[None] for s, i in zip(sections, indexes, strict=True)]
+            parts = [_decode(coder, s, i, cdfs)[None] for s, i in zip(streams, indexes, strict=True)]
             symbols = parts[0] if len(parts) == 1 else np.concatenate(parts)
             seen.note(symbols)
             return symbols
@@ -153,12 +153,12 @@ class LatentCoding:
         def code(k: int, half: int, _means: Floats, scales: Floats) -> Symbols:
             with self._desync(f"slice {k}"):
                 indexes = tables.scale_indexes(scales)
-                return decode([tile.slices[k] for tile in tiles], half, indexes, tables.y)
+                return decode([tile.stream(k, half) for tile in tiles], indexes, tables.y)
 
         z_indexes = _z_indexes((self._model.N, height // DOWNSAMPLING, width // DOWNSAMPLING))
         with self._desync("z"):
             indexes = np.broadcast_to(z_indexes, (len(tiles), *z_indexes.shape))
-            z_symbols = decode([tile.z for tile in tiles], 0, indexes, self._tables.z)
+            z_symbols = decode([tile.z.stream(0) for tile in tiles], indexes, self._tables.z)
         return self._walk(z_symbols, code, step, tick)
 
     def _walk(
@@ -223,9 +223,13 @@ def _encode(coder: Coder, symbols: Symbols, indexes: Indexes, tables: CdfTables)
     return coder.encode(symbols.ravel(), indexes.ravel(), tables), symbols_checksum(symbols)
 
 
-def _decode(coder: Coder, section: Section, half: int, indexes: Indexes, tables: CdfTables) -> Symbols:
-    symbols = coder.decode(section.streams[half], indexes.ravel(), tables).reshape(indexes.shape)
-    if symbols_checksum(symbols) != section.symbols_crcs[half]:
+def _decode(coder: Coder, stream: _Stream | None, indexes: Indexes, tables: CdfTables) -> Symbols:
+    """Return the symbols of a stream. Those of a missing one are 0, so that y_hat is the predicted mean."""
+    if stream is None:
+        return np.zeros(indexes.shape, np.int32)
+    data, checksum = stream
+    symbols = coder.decode(data, indexes.ravel(), tables).reshape(indexes.shape)
+    if symbols_checksum(symbols) != checksum:
         raise CoderError("the checksum of the decoded symbols differs")
     return symbols
 

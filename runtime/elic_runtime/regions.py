@@ -49,6 +49,10 @@ class Region:
             )
 
 
+MISSING = 128
+"""The grey of pixels whose tile is missing, where a file ends early."""
+
+
 class PartialImage:
     """An image, or a region of one, that is made part by part.
 
@@ -70,7 +74,7 @@ class PartialImage:
 
     def __init__(self, region: Region) -> None:
         self.region = region
-        self.pixels: Image = np.empty((region.height, region.width, 3), np.uint8)
+        self.pixels: Image = np.full((region.height, region.width, 3), MISSING, np.uint8)
         self.left = 0
 
     def paste(self, rows: slice, columns: slice, pixels: Image) -> None:

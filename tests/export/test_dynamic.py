@@ -12,7 +12,7 @@ from elic_export.thresholds import read_thresholds
 from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime import Codec, WrongBundleError
 from elic_runtime.bundle import Bundle
-from elic_runtime.container import parse
+from elic_runtime.container_reading import parse
 from elic_runtime.images import write_image
 
 LIMITS = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "exact")

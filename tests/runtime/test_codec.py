@@ -22,7 +22,8 @@ from elic_runtime import (
     WrongBundleError,
 )
 from elic_runtime.coder import NativeCoder, PlainCoder
-from elic_runtime.container import parse, serialize
+from elic_runtime.container import serialize
+from elic_runtime.container_reading import parse
 from elic_runtime.manifest import FORMAT_VERSION
 from elic_runtime.manifest_file import seal
 from elic_runtime.metrics import psnr

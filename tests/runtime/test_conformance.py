@@ -16,7 +16,7 @@ from elic_runtime.commands import cli as runtime_cli
 from elic_runtime.commands import conformance as settings
 from elic_runtime.commands.conformance import settings_at_hand
 from elic_runtime.conformance import first_difference, load_deciding, read_patches, trace
-from elic_runtime.container import parse
+from elic_runtime.container_reading import parse
 from elic_runtime.manifest import CALIBRATION_NAME
 from elic_runtime.manifest_file import seal
 from elic_runtime.runners import onnxruntime_factory

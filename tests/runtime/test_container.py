@@ -3,7 +3,8 @@ import zlib
 
 import pytest
 from elic_runtime import ChecksumError, ContainerError, FormatError, TruncatedError
-from elic_runtime.container import CodedTile, Container, Section, parse, serialize
+from elic_runtime.container import CodedTile, Container, Section, serialize
+from elic_runtime.container_reading import parse
 from elic_runtime.tiles import TileGrid
 from hypothesis import given
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from elic_export.bundle import export_bundle
 from elic_runtime import Codec, ElicError, ImageError
 from elic_runtime.bundle import Bundle
 from elic_runtime.conformance import load_deciding, read_patches, trace
-from elic_runtime.container import parse
+from elic_runtime.container_reading import parse
 from elic_runtime.images import read_image
 from elic_runtime.metrics import psnr
 from elic_runtime.runners import load_runner, onnxruntime_factory

@@ -14,7 +14,7 @@ import torch
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
 from elic_runtime.coder import make_coder
-from elic_runtime.container import parse
+from elic_runtime.container_reading import parse
 from elic_runtime.context import ContextModel, Floats, Symbols
 from elic_runtime.entries import Interface, Precision, graph_precision
 from elic_runtime.images import read_image

@@ -18,7 +18,7 @@ from rich.table import Table
 from elic_runtime.batches import fill, groups
 from elic_runtime.bundle import Bundle
 from elic_runtime.codec import Codec
-from elic_runtime.container import parse
+from elic_runtime.container_reading import parse
 from elic_runtime.errors import BundleError
 from elic_runtime.images import read_image
 from elic_runtime.metrics import bits, format_psnr, psnr

@@ -1,0 +1,42 @@
+"""What a file says of its picture besides the pixels: colour profile, EXIF and XMP, as bytes."""
+
+from dataclasses import dataclass, fields
+
+MAX_METADATA = 16 << 20
+"""Largest size of all metadata of a file, in bytes. Colour profiles have up to some MB, previews in EXIF likewise."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Metadata of a picture, each as the bytes that a PNG, TIFF or JPEG file would hold.
+
+    Parameters
+    ----------
+    icc : bytes, optional
+        The colour profile. Without one, the pixels are sRGB.
+    exif : bytes, optional
+        EXIF, as a TIFF structure without the prefix `Exif`.
+    xmp : bytes, optional
+        XMP, an XML packet.
+
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Size of all of it in bytes."""
+        return sum(len(value) for _, value in self.items())
+
+    def items(self) -> list[tuple[str, bytes]]:
+        """Return name and bytes of what there is."""
+        values = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, value) for name, value in values if value is not None]
+
+
+NO_METADATA = Metadata()
+
+KINDS = {"icc": 0, "exif": 1, "xmp": 2}
+"""The numbers that stand for the kinds of metadata in a file."""
