@@ -76,10 +76,6 @@ class CodedTile:
         """Number of passes of y."""
         return sum(len(section.streams) for section in self.slices)
 
-    def first(self, slices: int) -> "CodedTile":
-        """Return the tile without those slices of y that follow the first ones."""
-        return replace(self, slices=self.slices[:slices])
-
     def stream(self, k: int, half: int) -> tuple[bytes, int] | None:
         """Return the stream of slice k and pass `half`, with the checksum of its symbols, or None if it is missing."""
         return self.slices[k].stream(half) if k < len(self.slices) else None
@@ -115,6 +111,10 @@ class Container:
     n_slices: int
     tiles: tuple[CodedTile, ...]
     metadata: Metadata = NO_METADATA
+
+    def first(self, slices: int) -> "Container":
+        """Return the container without those slices of y that follow the first ones."""
+        return replace(self, tiles=tuple(replace(tile, slices=tile.slices[:slices]) for tile in self.tiles))
 
 
 def serialize(container: Container) -> bytes:

@@ -73,7 +73,9 @@ class Decoder:
         def tiles() -> Iterator[PlacedTile]:
             for data in files:
                 container = read(data, self._limits.pixels, self._check_ours)
-                picture, placed = self._place(container, wanted, ticks)
+                if wanted.slices is not None:
+                    container = container.first(wanted.slices)
+                picture, placed = self._place(container, wanted.region, ticks)
                 waiting.append(picture)
                 yield from placed
 
@@ -96,21 +98,22 @@ class Decoder:
 
     def picture(self, attempt: Attempt, ticks: Ticks) -> Image:
         """Return the image that an encoder's attempt decodes to."""
-        picture, placed = self._place(attempt.container, Wanted(), ticks)
+        picture, placed = self._place(attempt.container, None, ticks)
         left = iter(placed)
         for y_hat in attempt.y_hat:
             self._paint([next(left) for _ in y_hat], y_hat, ticks)
         return picture.pixels
 
-    def _place(self, container: Container, wanted: Wanted, ticks: Ticks) -> tuple[PartialImage, list[PlacedTile]]:
+    def _place(
+        self, container: Container, region: Region | None, ticks: Ticks
+    ) -> tuple[PartialImage, list[PlacedTile]]:
         """Return an image to be made, and the tiles that it needs."""
         grid = container.grid
-        region = wanted.region or Region(0, 0, grid.width, grid.height)
+        region = region or Region(0, 0, grid.width, grid.height)
         region.check(grid.height, grid.width)
-        slices = container.n_slices if wanted.slices is None else wanted.slices
         picture = PartialImage(region)
         placed = [
-            PlacedTile(tile.first(slices), grid, container.step, rows, columns, picture)
+            PlacedTile(tile, grid, container.step, rows, columns, picture)
             for tile, (rows, columns) in zip(container.tiles, grid, strict=False)  # a file that ends early has fewer
             if region.overlaps(rows, columns)
         ]

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elic_runtime.codec import Box, Codec
-from elic_runtime.container_reading import parse
+from elic_runtime.container import Container
+from elic_runtime.container_reading import parse, parse_prefix
 from elic_runtime.files import write_bytes
 from elic_runtime.images import Photograph, encode_image, read_photograph
+from elic_runtime.pixels import Image
 from elic_runtime.progress import Progress
 from elic_runtime.rates import Target
+from elic_runtime.subgraphs import PASSES
 from elic_runtime.tiles import TileGrid
 
 AnyPath = str | os.PathLike[str]
@@ -33,6 +36,8 @@ class CodedFile:
         Time that the codec took, without reading and writing files.
     step : float
         How coarsely the latent was rounded; 1 is what the checkpoint was trained for.
+    passes, all_passes : int
+        How many passes of y were decoded, and how many the whole file has.
     converted_from : str, optional
         The colour profile that the photograph was converted from, if it was not sRGB.
 
@@ -49,6 +54,8 @@ class CodedFile:
     size: int
     seconds: float
     step: float
+    passes: int
+    all_passes: int
     converted_from: str | None = None
 
     @property
@@ -245,12 +252,18 @@ def compress_photograph(
     else:
         data = codec.compress(photograph.pixels, step=rate, tiles=tiles, progress=progress)
     seconds = time.perf_counter() - start
-    height, width = photograph.pixels.shape[:2]
-    return data, CodedFile(width, height, len(data), seconds, parse(data).step, photograph.converted_from)
+    return data, _coded(photograph.pixels, data, parse(data), seconds, photograph.converted_from)
 
 
 def decompress_data(
-    codec: Codec, data: bytes, suffix: str, *, region: Box | None = None, progress: Progress | None = None
+    codec: Codec,
+    data: bytes,
+    suffix: str,
+    *,
+    region: Box | None = None,
+    slices: int | None = None,
+    partial: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[bytes, CodedFile]:
     """Decompress the bytes of an `.elic` file into the bytes of an image file.
 
@@ -262,7 +275,7 @@ def decompress_data(
         The `.elic` file.
     suffix : str
         Suffix of the image format, such as `.png`: see `elic_runtime.images.WRITABLE`.
-    region, progress
+    region, slices, partial, progress
         As `Codec.decompress` takes them.
 
     Raises
@@ -274,6 +287,18 @@ def decompress_data(
 
     """
     start = time.perf_counter()
-    image = codec.decompress(data, region=region, progress=progress)
+    image = codec.decompress(data, region=region, slices=slices, partial=partial, progress=progress)
     seconds = time.perf_counter() - start
-    return encode_image(image, suffix), CodedFile(image.shape[1], image.shape[0], len(data), seconds, parse(data).step)
+    container = parse_prefix(data) if partial else parse(data)
+    if slices is not None:
+        container = container.first(slices)
+    return encode_image(image, suffix), _coded(image, data, container, seconds)
+
+
+def _coded(
+    image: Image, data: bytes, container: Container, seconds: float, converted_from: str | None = None
+) -> CodedFile:
+    height, width = image.shape[:2]
+    passes = sum(tile.passes for tile in container.tiles)
+    every = container.grid.tiles * len(PASSES) * container.n_slices
+    return CodedFile(width, height, len(data), seconds, container.step, passes, every, converted_from)

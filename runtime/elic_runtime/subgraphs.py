@@ -92,18 +92,19 @@ H_S = "h_s"
 NO_ENTROPY = "no_entropy"
 
 _PASS_NAME = re.compile(r"context_(0|[1-9]\d?)_(anchor|nonanchor)")
-_PASSES = ("anchor", "nonanchor")
+PASSES = ("anchor", "nonanchor")
+"""The passes of a slice, in coding order."""
 
 
 def pass_name(k: int, half: int) -> str:
     """Return the name of the context subgraph of slice k and pass `half`, which is `ANCHOR` or `NONANCHOR`."""
-    return f"context_{k}_{_PASSES[half]}"
+    return f"context_{k}_{PASSES[half]}"
 
 
 def pass_of(name: str) -> tuple[int, int] | None:
     """Return the slice and the pass of a context subgraph, or None for any other name."""
     found = _PASS_NAME.fullmatch(name)
-    return (int(found[1]), _PASSES.index(found[2])) if found else None
+    return (int(found[1]), PASSES.index(found[2])) if found else None
 
 
 def decides_symbols(name: str) -> bool:

@@ -1,21 +1,14 @@
 """The `elic` command: photographs to `.elic` files and back."""
 
-import sys
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from elic_runtime.commands.concurrent import in_order
 from elic_runtime.commands.console import (
-    BAD_INPUT,
     CHECK_FAILED,
     console,
-    counting,
-    describe,
     fail,
     note,
     one_line_errors,
@@ -24,8 +17,9 @@ from elic_runtime.commands.console import (
     progress,
     run_app,
 )
+from elic_runtime.commands.jobs import Facts, coding_facts, pair, run_jobs
 from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
-from elic_runtime.errors import ElicError, ImageError
+from elic_runtime.errors import ElicError
 from elic_runtime.plain_json import dumps
 from elic_runtime.runners import ONNXRUNTIME, RUNNERS
 from elic_runtime.steps import MAX_STEP, MIN_STEP, nearest_step
@@ -33,7 +27,6 @@ from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 if TYPE_CHECKING:
     from elic_runtime.codec import Box
-    from elic_runtime.file_coding import CodedFile
     from elic_runtime.progress import Progress
     from elic_runtime.rates import Quantity, Target
 
@@ -84,7 +77,6 @@ HaloOption = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
 Padding = Literal["bottom-right", "centre"]
-Facts = dict[str, Any]
 
 
 @app.callback()
@@ -138,7 +130,7 @@ def compress(
 
     rate = _rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr})
     left_out: list[str] = []
-    jobs = _jobs(source, target, image_files(source, left_out.append), (SUFFIX,), force)
+    jobs = pair(source, target, image_files(source, left_out.append), (SUFFIX,), force)
     _note(left_out)
     codec = Codec.load(_bundle(bundle), decode=psnr is not None, runner=runner, threads=threads, halo=halo)
 
@@ -146,9 +138,9 @@ def compress(
         photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
         data, coded = compress_photograph(codec, photograph, rate, tiles=tiles, progress=show)
         write_output(out, data)
-        return _facts(path, out, coded) | {"converted_from": coded.converted_from}
+        return coding_facts(path, out, coded) | {"converted_from": coded.converted_from}
 
-    _run_jobs(jobs, run, "compress", at_once, as_json)
+    run_jobs(jobs, run, "compress", at_once, as_json)
 
 
 @app.command()
@@ -171,6 +163,12 @@ def decompress(
         str | None,
         typer.Option(metavar="X,Y,W,H", help="Decode a part only: its left, top, width and height in pixels."),
     ] = None,
+    slices: Annotated[
+        int | None, typer.Option(min=0, help="Decode the first slices only, and predict the others: a preview.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Decode a file that ends early, or is damaged, as far as it goes.")
+    ] = False,
     halo: HaloOption = DEFAULT_HALO,
     at_once: JobsOption = 1,
     force: ForceOption = False,
@@ -178,7 +176,8 @@ def decompress(
 ) -> None:
     """Decompress an .elic file, or every .elic file of a folder.
 
-    A file that is damaged or was written with another bundle is refused, and nothing is written for it.
+    A file that is damaged or was written with another bundle is refused, and nothing is written for it, unless
+    --partial asks for what is there.
     """
     from elic_runtime.codec import Codec
     from elic_runtime.file_coding import decompress_data
@@ -186,17 +185,19 @@ def decompress(
 
     box = None if region is None else _box(region)
     left_out: list[str] = []
-    jobs = _jobs(source, target, container_files(source, left_out.append), WRITABLE, force)
+    jobs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
     codec = Codec.load(_bundle(bundle), encode=False, runner=runner, threads=threads, halo=halo)
 
     def run(path: Path, out: Path, show: "Progress | None") -> Facts:
         suffix = out.suffix or WRITABLE[0]
-        data, coded = decompress_data(codec, read_input(path), suffix, region=box, progress=show)
+        data, coded = decompress_data(
+            codec, read_input(path), suffix, region=box, slices=slices, partial=partial, progress=show
+        )
         write_output(out, data)
-        return _facts(path, out, coded)
+        return coding_facts(path, out, coded)
 
-    _run_jobs(jobs, run, "decompress", at_once, as_json)
+    run_jobs(jobs, run, "decompress", at_once, as_json)
 
 
 @app.command()
@@ -359,84 +360,3 @@ def _note(lines: list[str]) -> None:
     """Print notes about the files that were left out. Call this after the arguments were checked."""
     for line in lines:
         note(line)
-
-
-def _jobs(
-    source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, ...], force: bool
-) -> list[tuple[Path, Path]]:
-    """Pair each input with the file to write; outputs in a folder get the first suffix.
-
-    Raises ImageError for an output with another suffix, for two inputs with the same output and, without `force`, for
-    an output in a folder that exists already.
-    """
-    if target == STREAM and not source.is_dir():
-        return [(source, target)]
-    if not source.is_dir():
-        stem = "stdin" if source == STREAM else source.stem
-        out = target / f"{stem}{suffixes[0]}" if target.is_dir() else target
-        if out.suffix.lower() not in suffixes:
-            raise ImageError(f"{out}: the output must be an existing folder, or end in {', '.join(suffixes)}")
-        return [(source, out)]
-    if target.is_file() or target == STREAM:
-        raise ImageError(f"{name_of(target, output=True)}: the output of a folder of inputs must be a folder")
-    jobs = {target / f"{path.stem}{suffixes[0]}": path for path in inputs}
-    if len(jobs) < len(inputs):
-        clash = next(p for p in inputs if p not in jobs.values())
-        raise ImageError(f"{clash}: another input has the same name apart from its suffix: rename one of them")
-    replaced = [out for out in jobs if out.exists()]
-    if replaced and not force:
-        raise ImageError(f"{replaced[0]}: exists already: choose another folder, or overwrite it with --force")
-    return [(path, out) for out, path in jobs.items()]
-
-
-def _run_jobs(
-    jobs: list[tuple[Path, Path]],
-    run: "Callable[[Path, Path, Progress | None], Facts]",
-    what: str,
-    at_once: int,
-    as_json: bool,
-) -> None:
-    """Run every job and print its result. Jobs that fail are reported in order, and set the exit code to 2.
-
-    Progress counts the files of a folder, or the windows of one file.
-    """
-    done: list[Facts] = []
-    failed = 0
-    with counting(what) if len(jobs) == 1 else nullcontext() as show:
-        for (path, _), coded in in_order(progress(jobs, what), lambda job: run(*job, show), at_once):
-            try:
-                done.append(coded.result())
-            except OSError as error:  # the message names the file, which may be the input or the output
-                failed += 1
-                fail(describe(error))
-            except ElicError as error:
-                failed += 1
-                message, name = describe(error), name_of(path)
-                fail(message if name in message else f"{name}: {message}")
-    # The results must not be mixed with a file that was written to standard output.
-    file = sys.stderr if any(out == STREAM for _, out in jobs) else sys.stdout
-    if as_json:
-        print_json(done, file)
-    else:
-        for facts in done:
-            converted = f", colours converted from {facts['converted_from']}" if facts.get("converted_from") else ""
-            print(
-                f"{facts['output']}: {facts['width']}x{facts['height']}, {facts['bytes']} bytes, "
-                f"{facts['bpp']} bpp, step {facts['step']:g}, {facts['seconds']} s{converted}",
-                file=file,
-            )
-    if failed:
-        raise typer.Exit(BAD_INPUT)
-
-
-def _facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
-    return {
-        "input": name_of(source),
-        "output": name_of(target, output=True),
-        "width": coded.width,
-        "height": coded.height,
-        "bytes": coded.size,
-        "bpp": round(coded.bpp, 4),
-        "step": coded.step,
-        "seconds": round(coded.seconds, 3),
-    }
