@@ -21,6 +21,7 @@ from elic_runtime.decoder import Decoder, Wanted
 from elic_runtime.encoder import Encoder, Limits
 from elic_runtime.errors import ElicError, FormatError, TargetError
 from elic_runtime.latents import LatentCoding
+from elic_runtime.metadata import NO_METADATA, Metadata
 from elic_runtime.metrics import psnr
 from elic_runtime.pixels import Image
 from elic_runtime.progress import Progress, Ticks
@@ -199,7 +200,13 @@ class Codec:
         return self._maybe_decoder
 
     def compress(
-        self, image: Image, *, step: float = 1.0, tiles: bool = False, progress: Progress | None = None
+        self,
+        image: Image,
+        *,
+        step: float = 1.0,
+        tiles: bool = False,
+        metadata: Metadata = NO_METADATA,
+        progress: Progress | None = None,
     ) -> bytes:
         """Compress an image.
 
@@ -214,6 +221,9 @@ class Codec:
             Whether an image that the graphs do not take whole is cut into tiles that are coded on their own. They cost
             some percent of the bytes and are seen, but a part of the file then decodes without the rest. A bundle whose
             graphs are too small for windows codes in tiles always.
+        metadata : Metadata
+            What the file says of its picture, such as the colour profile of pixels that are not sRGB. `read_info` reads
+            it.
         progress : callable, optional
             Is called after every window with the number of windows so far, and of all.
 
@@ -225,7 +235,7 @@ class Codec:
         Raises
         ------
         ImageError
-            If the array has another type or shape.
+            If the array has another type or shape, or if the metadata are too large.
         CoderError
             If the model produces symbols that are too large to be coded.
         BundleError
@@ -234,11 +244,17 @@ class Codec:
             If the codec was loaded with `encode=False`, or if the step is out of range.
 
         """
-        ticks = Ticks(progress)
-        return next(self._encoder.compress([image], self.coder, nearest_step(step), tiles=tiles, ticks=ticks))
+        step, ticks = nearest_step(step), Ticks(progress)
+        return next(self._encoder.compress([image], self.coder, step, tiles=tiles, ticks=ticks, metadata=metadata))
 
     def compress_to(
-        self, image: Image, target: Target, *, tiles: bool = False, progress: Progress | None = None
+        self,
+        image: Image,
+        target: Target,
+        *,
+        tiles: bool = False,
+        metadata: Metadata = NO_METADATA,
+        progress: Progress | None = None,
     ) -> bytes:
         """Compress an image to a size or a quality, by the step that gives it.
 
@@ -251,7 +267,7 @@ class Codec:
             As `compress` takes it.
         target : Target
             The size, which the file does not exceed, or the PSNR of the decompressed image.
-        tiles, progress
+        tiles, metadata, progress
             As `compress` takes them.
 
         Returns
@@ -270,7 +286,7 @@ class Codec:
         """
         ticks, encoder = Ticks(progress), self._encoder
         decoder = self._decoder if target.quantity == "psnr" else None
-        analysed = encoder.analyse(image, tiles=tiles, ticks=ticks)
+        analysed = encoder.analyse(image, metadata, tiles=tiles, ticks=ticks)
         files: dict[float, bytes] = {}
 
         def measure(step: float) -> float:

@@ -15,6 +15,7 @@ from elic_runtime.container import CodedTile, Container, serialize, short_finger
 from elic_runtime.context import Floats
 from elic_runtime.latents import LatentCoding
 from elic_runtime.manifest import Manifest
+from elic_runtime.metadata import NO_METADATA, Metadata, check_metadata
 from elic_runtime.pixels import Image, check_image
 from elic_runtime.progress import Ticks
 from elic_runtime.shapes import Extent
@@ -49,11 +50,14 @@ class Analysed:
         Size of the image and of its tiles.
     latents : sequence of tuple of ndarray
         y and z of the tiles, in groups that the graphs take at once.
+    metadata : Metadata
+        What its file is to say of it.
 
     """
 
     grid: TileGrid
     latents: Sequence[tuple[Floats, Floats]]
+    metadata: Metadata
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,20 @@ class Encoder:
         self._fingerprint = short_fingerprint(manifest.fingerprint)
 
     def compress(
-        self, images: Iterable[Image], coder: Coder, step: float, *, tiles: bool, ticks: Ticks
+        self,
+        images: Iterable[Image],
+        coder: Coder,
+        step: float,
+        *,
+        tiles: bool,
+        ticks: Ticks,
+        metadata: Metadata = NO_METADATA,
     ) -> Iterator[bytes]:
-        """Yield the files of images, of which as many are run at once as the bundle's batch allows."""
+        """Yield the files of images, of which as many are run at once as the bundle's batch allows.
+
+        The metadata are those of each.
+        """
+        check_metadata(metadata)
         waiting: deque[tuple[TileGrid, list[CodedTile]]] = deque()
 
         def parts() -> Iterator[tuple[Image, TileGrid]]:
@@ -115,15 +130,16 @@ class Encoder:
                 next(coded for grid, coded in waiting if len(coded) < grid.tiles).append(tile)
             while waiting and len(waiting[0][1]) == waiting[0][0].tiles:
                 grid, coded = waiting.popleft()
-                yield serialize(self._container(grid, step, coded))
+                yield serialize(self._container(grid, step, coded, metadata))
 
-    def analyse(self, image: Image, *, tiles: bool, ticks: Ticks) -> Analysed:
+    def analyse(self, image: Image, metadata: Metadata, *, tiles: bool, ticks: Ticks) -> Analysed:
         """Run g_a and h_a on an image."""
+        check_metadata(metadata)
         grid = self._grid(image, tiles=tiles)
         ticks.total += grid.tiles * self._analyse.count(*grid.tile)
         size = self._manifest.batch.max if alike(grid, self._manifest.encoder) == grid.tile else 1
         parts = groups((image[place] for place in grid), size)
-        return Analysed(grid, [self._analyse(part, *grid.tile, ticks) for part in parts])
+        return Analysed(grid, [self._analyse(part, *grid.tile, ticks) for part in parts], metadata)
 
     def attempt(self, analysed: Analysed, coder: Coder, step: float, ticks: Ticks) -> Attempt:
         """Code an image at a step."""
@@ -132,7 +148,7 @@ class Encoder:
         for y, z in analysed.latents:
             y_hat.append(y.copy())
             coded += self._latents.encode(coder, y_hat[-1], z, step, ticks)
-        container = self._container(grid, step, coded)
+        container = self._container(grid, step, coded, analysed.metadata)
         return Attempt(container, serialize(container), y_hat)
 
     def _grid(self, image: Image, *, tiles: bool) -> TileGrid:
@@ -140,9 +156,9 @@ class Encoder:
         grid_of = TileGrid.within if tiles or not self._limits.windowed else TileGrid.whole
         return grid_of(image.shape[0], image.shape[1], self._manifest.encoder)
 
-    def _container(self, grid: TileGrid, step: float, coded: Sequence[CodedTile]) -> Container:
+    def _container(self, grid: TileGrid, step: float, coded: Sequence[CodedTile], metadata: Metadata) -> Container:
         n_slices = len(self._manifest.model.groups)
-        return Container(self._manifest.arithmetic, self._fingerprint, grid, step, n_slices, tuple(coded))
+        return Container(self._manifest.arithmetic, self._fingerprint, grid, step, n_slices, tuple(coded), metadata)
 
 
 def alike(grid: TileGrid, extent: Extent) -> object:

@@ -5,14 +5,16 @@
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elic_runtime.codec import Box, Codec
 from elic_runtime.container import Container
 from elic_runtime.container_reading import parse, parse_prefix
 from elic_runtime.files import write_bytes
-from elic_runtime.images import Photograph, encode_image, read_photograph
+from elic_runtime.images import Photograph, encode_image, holds_metadata, read_photograph
+from elic_runtime.metadata import Metadata
 from elic_runtime.pixels import Image
 from elic_runtime.progress import Progress
 from elic_runtime.rates import Target
@@ -39,7 +41,9 @@ class CodedFile:
     passes, all_passes : int
         How many passes of y were decoded, and how many the whole file has.
     converted_from : str, optional
-        The colour profile that the photograph was converted from, if it was not sRGB.
+        The colour profile that the colours were converted from, if they were.
+    dropped : tuple of str
+        Names of what the file that was read says besides, and the one that was written does not.
 
     Examples
     --------
@@ -57,6 +61,7 @@ class CodedFile:
     passes: int
     all_passes: int
     converted_from: str | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def bpp(self) -> float:
@@ -80,6 +85,8 @@ class ContainerInfo:
         The first bytes of the fingerprint of the bundle that wrote the file, in hex.
     step : float
         How coarsely the latent was rounded; 1 is what the checkpoint was trained for.
+    metadata : Metadata
+        What the file says of its picture.
     z_bytes : int
         Size of the streams of z in bytes.
     slice_bytes : tuple of int
@@ -98,6 +105,7 @@ class ContainerInfo:
     arithmetic: str
     fingerprint: str
     step: float
+    metadata: Metadata
     z_bytes: int
     slice_bytes: tuple[int, ...]
 
@@ -113,8 +121,8 @@ class ContainerInfo:
 
     @property
     def header_bytes(self) -> int:
-        """Size in bytes of what is not in streams: the header, the indexes and the checksums."""
-        return self.size - self.z_bytes - sum(self.slice_bytes)
+        """Size in bytes of what is neither in streams nor metadata: the header, the indexes and the checksums."""
+        return self.size - self.z_bytes - sum(self.slice_bytes) - self.metadata.size
 
 
 def compress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile:
@@ -212,6 +220,7 @@ def read_info(data: bytes) -> ContainerInfo:
         arithmetic=container.arithmetic,
         fingerprint=container.fingerprint.hex(),
         step=container.step,
+        metadata=container.metadata,
         z_bytes=sum(tile.z.size for tile in container.tiles),
         slice_bytes=tuple(sum(tile.slices[k].size for tile in container.tiles) for k in range(n_slices)),
     )
@@ -222,6 +231,7 @@ def compress_photograph(
     photograph: Photograph,
     rate: float | Target = 1.0,
     *,
+    keep: Collection[str] = ("icc",),
     tiles: bool = False,
     progress: Progress | None = None,
 ) -> tuple[bytes, CodedFile]:
@@ -235,6 +245,8 @@ def compress_photograph(
         As `elic_runtime.images.read_photograph` returns it.
     rate : float or Target
         A step, as `Codec.compress` takes it, or a target, as `Codec.compress_to` takes it.
+    keep : collection of str
+        Which of the photograph's metadata the file keeps: `icc`, `exif`, `xmp`.
     tiles, progress
         As `Codec.compress` takes them.
 
@@ -247,12 +259,15 @@ def compress_photograph(
 
     """
     start = time.perf_counter()
+    metadata = photograph.metadata.only(keep)
     if isinstance(rate, Target):
-        data = codec.compress_to(photograph.pixels, rate, tiles=tiles, progress=progress)
+        data = codec.compress_to(photograph.pixels, rate, tiles=tiles, metadata=metadata, progress=progress)
     else:
-        data = codec.compress(photograph.pixels, step=rate, tiles=tiles, progress=progress)
+        data = codec.compress(photograph.pixels, step=rate, tiles=tiles, metadata=metadata, progress=progress)
     seconds = time.perf_counter() - start
-    return data, _coded(photograph.pixels, data, parse(data), seconds, photograph.converted_from)
+    lost = [name.upper() for name, _ in photograph.metadata.items() if getattr(metadata, name) is None]
+    coded = _coded(photograph.pixels, data, parse(data), seconds)
+    return data, replace(coded, converted_from=photograph.converted_from, dropped=(*lost, *photograph.others))
 
 
 def decompress_data(
@@ -292,13 +307,13 @@ def decompress_data(
     container = parse_prefix(data) if partial else parse(data)
     if slices is not None:
         container = container.first(slices)
-    return encode_image(image, suffix), _coded(image, data, container, seconds)
+    metadata = container.metadata
+    lost = () if holds_metadata(suffix) else tuple(name.upper() for name, _ in metadata.items())
+    return encode_image(image, suffix, metadata), replace(_coded(image, data, container, seconds), dropped=lost)
 
 
-def _coded(
-    image: Image, data: bytes, container: Container, seconds: float, converted_from: str | None = None
-) -> CodedFile:
+def _coded(image: Image, data: bytes, container: Container, seconds: float) -> CodedFile:
     height, width = image.shape[:2]
     passes = sum(tile.passes for tile in container.tiles)
     every = container.grid.tiles * len(PASSES) * container.n_slices
-    return CodedFile(width, height, len(data), seconds, container.step, passes, every, converted_from)
+    return CodedFile(width, height, len(data), seconds, container.step, passes, every)

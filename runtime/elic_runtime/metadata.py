@@ -1,6 +1,9 @@
 """What a file says of its picture besides the pixels: colour profile, EXIF and XMP, as bytes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
+
+from elic_runtime.errors import ImageError
 
 MAX_METADATA = 16 << 20
 """Largest size of all metadata of a file, in bytes. Colour profiles have up to some MB, previews in EXIF likewise."""
@@ -30,6 +33,10 @@ class Metadata:
         """Size of all of it in bytes."""
         return sum(len(value) for _, value in self.items())
 
+    def only(self, kinds: Collection[str]) -> "Metadata":
+        """Return the metadata of these kinds: `icc`, `exif`, `xmp`."""
+        return Metadata(**{name: value for name, value in self.items() if name in kinds})
+
     def items(self) -> list[tuple[str, bytes]]:
         """Return name and bytes of what there is."""
         values = [(field.name, getattr(self, field.name)) for field in fields(self)]
@@ -37,6 +44,13 @@ class Metadata:
 
 
 NO_METADATA = Metadata()
+
+
+def check_metadata(metadata: Metadata) -> None:
+    """Raise ImageError if metadata take more than `MAX_METADATA` bytes."""
+    if metadata.size > MAX_METADATA:
+        raise ImageError(f"metadata of {metadata.size} bytes are outside the limit of {MAX_METADATA >> 20} MiB")
+
 
 KINDS = {"icc": 0, "exif": 1, "xmp": 2}
 """The numbers that stand for the kinds of metadata in a file."""

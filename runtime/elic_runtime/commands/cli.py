@@ -20,6 +20,7 @@ from elic_runtime.commands.console import (
 from elic_runtime.commands.jobs import Facts, coding_facts, pair, run_jobs
 from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
 from elic_runtime.errors import ElicError
+from elic_runtime.metadata import KINDS
 from elic_runtime.plain_json import dumps
 from elic_runtime.runners import ONNXRUNTIME, RUNNERS
 from elic_runtime.steps import MAX_STEP, MIN_STEP, nearest_step
@@ -76,6 +77,7 @@ HaloOption = Annotated[
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
+Kept = Literal["all", "icc", "none"]
 Padding = Literal["bottom-right", "centre"]
 
 
@@ -109,6 +111,10 @@ def compress(
     size: Annotated[int | None, typer.Option("--bytes", help="Choose the step so that a file has this size.")] = None,
     bpp: Annotated[float | None, typer.Option(help="The same, in bits per pixel.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Choose the step for this PSNR in dB, which decodes too.")] = None,
+    metadata: Annotated[
+        Kept, typer.Option(help="What to keep of the photograph's metadata: all is colour profile, EXIF and XMP.")
+    ] = "icc",
+    srgb: Annotated[bool, typer.Option("--srgb", help="Convert the colours to sRGB.")] = False,
     tiles: Annotated[
         bool,
         typer.Option("--tiles", help="Code an image that is larger than the graphs in tiles of their own, with seams."),
@@ -120,14 +126,15 @@ def compress(
 ) -> None:
     """Compress an image, or every image of a folder.
 
-    RGB, grey, palette and 16-bit photographs of up to 134 megapixels are read. Their orientation is applied, and
-    embedded colour profiles are converted to sRGB.
+    RGB, grey, palette and 16-bit photographs of up to 134 megapixels are read, and rounded to 8 bits. Their orientation
+    is applied; RGB pictures keep their colour profile, and the colours of others are converted to sRGB.
     """
     from elic_runtime.codec import Codec
     from elic_runtime.container import SUFFIX
     from elic_runtime.file_coding import compress_photograph
     from elic_runtime.images import decode_photograph, image_files, read_photograph
 
+    kept = {"all": tuple(KINDS), "icc": ("icc",), "none": ()}[metadata]
     rate = _rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr})
     left_out: list[str] = []
     jobs = pair(source, target, image_files(source, left_out.append), (SUFFIX,), force)
@@ -135,8 +142,12 @@ def compress(
     codec = Codec.load(_bundle(bundle), decode=psnr is not None, runner=runner, threads=threads, halo=halo)
 
     def run(path: Path, out: Path, show: "Progress | None") -> Facts:
-        photograph = decode_photograph(read_input(path), name_of(path)) if path == STREAM else read_photograph(path)
-        data, coded = compress_photograph(codec, photograph, rate, tiles=tiles, progress=show)
+        keeps = {"keep_profile": not srgb and "icc" in kept}
+        if path == STREAM:
+            photograph = decode_photograph(read_input(path), name_of(path), **keeps)
+        else:
+            photograph = read_photograph(path, **keeps)
+        data, coded = compress_photograph(codec, photograph, rate, keep=kept, tiles=tiles, progress=show)
         write_output(out, data)
         return coding_facts(path, out, coded) | {"converted_from": coded.converted_from}
 

@@ -53,6 +53,7 @@ def container_facts(path: Path) -> Facts:
         "fingerprint": info.fingerprint,
         "sections": [
             {"section": "header and indexes", "bytes": info.header_bytes},
+            *({"section": name.upper(), "bytes": len(value)} for name, value in info.metadata.items()),
             {"section": "z", "bytes": info.z_bytes},
             *({"section": f"slice {k}", "bytes": size} for k, size in enumerate(info.slice_bytes)),
         ],

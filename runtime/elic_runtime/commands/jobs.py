@@ -95,6 +95,7 @@ def coding_facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
         "step": coded.step,
         "passes": coded.passes,
         "all_passes": coded.all_passes,
+        "dropped": list(coded.dropped),
         "seconds": round(coded.seconds, 3),
     }
 
@@ -105,6 +106,8 @@ def _line(facts: Facts) -> str:
     parts = [f"{facts['output']}: {size}", f"{facts['seconds']} s"]
     if facts["passes"] < facts["all_passes"]:
         parts.append(f"{facts['passes']} of {facts['all_passes']} passes")
+    if facts.get("dropped"):
+        parts.append(f"without {', '.join(facts['dropped'])}")
     if facts.get("converted_from"):
         parts.append(f"colours converted from {facts['converted_from']}")
     return ", ".join(parts)

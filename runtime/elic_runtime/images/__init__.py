@@ -1,4 +1,4 @@
-"""Image files <-> uint8 RGB arrays, upright and in sRGB.
+"""Image files <-> uint8 RGB arrays, upright, with their metadata.
 
 ```
 file ─ reading ─┬─ tiff, png, jpeg: check the library's result against the file ─┬─ colour ─ array
@@ -9,7 +9,7 @@ array ─ writing ─ file          folder ─ folders ─ files
 
 from elic_runtime.images.folders import container_files, image_files
 from elic_runtime.images.reading import Photograph, decode_photograph, read_image, read_photograph
-from elic_runtime.images.writing import WRITABLE, encode_image, write_image
+from elic_runtime.images.writing import WRITABLE, encode_image, holds_metadata, write_image
 
 __all__ = [
     "WRITABLE",
@@ -17,6 +17,7 @@ __all__ = [
     "container_files",
     "decode_photograph",
     "encode_image",
+    "holds_metadata",
     "image_files",
     "read_image",
     "read_photograph",

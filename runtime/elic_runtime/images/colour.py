@@ -27,20 +27,24 @@ _TRANSFER_NAMES = {8: "linear light", 16: "HDR (PQ)", 18: "HDR (HLG)"}
 _EXIF, _INTEROP, _COLOR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1
 
 
-def to_srgb(raster: Raster) -> tuple[Samples, str | None]:
-    """Convert a raster to sRGB and turn it upright.
+def to_rgb(raster: Raster, *, keep_profile: bool) -> tuple[Samples, str | None, bytes | None]:
+    """Turn a raster upright, and convert it to sRGB, unless its colour profile is kept.
 
     Parameters
     ----------
     raster : Raster
         The image as its file stores it.
+    keep_profile : bool
+        Whether to leave the colours as they are if the image has a profile for RGB.
 
     Returns
     -------
     pixels : ndarray
-        uint8 [H, W, 3], sRGB.
+        uint8 [H, W, 3].
     converted_from : str or None
-        Name of the profile that the colours were converted from; None if they were sRGB.
+        Name of the profile that the colours were converted from; None if they were not.
+    profile : bytes or None
+        The profile that the colours have now; None if they are sRGB.
 
     Raises
     ------
@@ -50,14 +54,16 @@ def to_srgb(raster: Raster) -> tuple[Samples, str | None]:
     """
     pixels = _upright(raster.pixels, raster.orientation)
     if raster.profile is None:
-        return _rgb(pixels), None
+        return _rgb(pixels), None, None
     name, of_grey, transform = _transform(raster.profile)
     if of_grey and pixels.ndim == 3:
         raise ImageError("its colour profile is for grey images: remove it, or convert the image to sRGB")
+    if keep_profile and not of_grey:
+        return _rgb(pixels), None, raster.profile
     if transform is None:
-        return _rgb(pixels), None
+        return _rgb(pixels), None, None
     picture = PillowImage.fromarray(np.ascontiguousarray(pixels if of_grey else _rgb(pixels)))
-    return np.asarray(_apply(picture, transform)), name
+    return np.asarray(_apply(picture, transform)), name, None
 
 
 def check_code_points(primaries: int, transfer: int) -> None:

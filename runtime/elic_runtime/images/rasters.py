@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFile
 
 from elic_runtime.errors import ImageError
+from elic_runtime.metadata import NO_METADATA, Metadata
 from elic_runtime.shapes import MAX_PIXELS
 
 Samples = NDArray[np.uint8]
@@ -36,12 +37,18 @@ class Raster:
         The orientation, 1 to 8, as EXIF and TIFF number it.
     profile : bytes, optional
         The ICC profile of its colours; None if they are sRGB.
+    metadata : Metadata
+        Its EXIF and XMP.
+    others : tuple of str
+        Names of what else the file says, which is not kept.
 
     """
 
     pixels: Samples
     orientation: int = 1
     profile: bytes | None = None
+    metadata: Metadata = NO_METADATA
+    others: tuple[str, ...] = ()
 
 
 def refuse_size(width: int, height: int) -> None:

@@ -1,11 +1,11 @@
-"""Read an image file: bytes -> upright sRGB pixels.
+"""Read an image file: bytes -> upright pixels, and what the file says of them.
 
 Pillow opens every format except some layouts of TIFF. The modules for TIFF, PNG and JPEG correct it where it would
-decode pixels or colours wrongly, and `colour.py` converts the result to sRGB.
+decode pixels or colours wrongly, and `colour.py` converts the result to sRGB, unless it keeps its profile.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from PIL import ImageFile, UnidentifiedImageError
 
 from elic_runtime.errors import ImageError
 from elic_runtime.images import jpeg, png, tiff
-from elic_runtime.images.colour import check_exif, check_media, to_srgb
+from elic_runtime.images.colour import check_exif, check_media, to_rgb
+from elic_runtime.images.embedded import read_embedded
 from elic_runtime.images.formats import missing_plugin, read_formats
 from elic_runtime.images.quiet import quiet
 from elic_runtime.images.rasters import Raster, opaque_samples, refuse_size
+from elic_runtime.metadata import NO_METADATA, Metadata
 from elic_runtime.pixels import Image
 from elic_runtime.shapes import MAX_PIXELS
 
@@ -35,14 +37,20 @@ class Photograph:
     Parameters
     ----------
     pixels : ndarray
-        uint8 [H, W, 3], RGB, sRGB, upright.
+        uint8 [H, W, 3], RGB, upright.
     converted_from : str, optional
-        Name of the colour profile that the colours were converted from; None if they were sRGB.
+        Name of the colour profile that the colours were converted from; None if they were not converted.
+    metadata : Metadata
+        Its colour profile, which is None if the pixels are sRGB, its EXIF and its XMP.
+    others : tuple of str
+        Names of what else its file says, which is lost.
 
     """
 
     pixels: Image
     converted_from: str | None = None
+    metadata: Metadata = NO_METADATA
+    others: tuple[str, ...] = ()
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -64,19 +72,22 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         As `read_photograph` raises it.
 
     """
-    return read_photograph(path).pixels
+    return read_photograph(path, keep_profile=False).pixels
 
 
-def read_photograph(path: str | os.PathLike[str]) -> Photograph:
+def read_photograph(path: str | os.PathLike[str], *, keep_profile: bool = True) -> Photograph:
     """Read a photograph.
 
     Grey images become RGB, 16-bit samples are rounded to 8 bits, palettes are looked up, the orientation of EXIF or
-    TIFF is applied, embedded colour profiles are converted to sRGB, and an opaque alpha channel is dropped.
+    TIFF is applied, and an opaque alpha channel is dropped.
 
     Parameters
     ----------
     path : str or PathLike
         The image file.
+    keep_profile : bool
+        Whether the pixels keep an embedded colour profile. Otherwise they are converted to sRGB, as grey images are
+        always.
 
     Raises
     ------
@@ -94,10 +105,10 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
         raise ImageError(f"{path}: no such file") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror}") from None
-    return decode_photograph(data, str(path))
+    return decode_photograph(data, str(path), keep_profile=keep_profile)
 
 
-def decode_photograph(data: bytes, name: str) -> Photograph:
+def decode_photograph(data: bytes, name: str, *, keep_profile: bool = True) -> Photograph:
     """Read a photograph from the bytes of an image file.
 
     Parameters
@@ -106,6 +117,8 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
         The file.
     name : str
         Name of the file for messages.
+    keep_profile : bool
+        As `read_photograph` takes it.
 
     Raises
     ------
@@ -118,8 +131,8 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
             raise ImageError(f"larger than {MAX_FILE_BYTES >> 30} GiB")
         with quiet():
             raster = tiff.read(data) if tiff.is_tiff(data) else _read(data)
-            pixels, converted_from = to_srgb(raster)
-        return Photograph(pixels, converted_from)
+            pixels, converted_from, profile = to_rgb(raster, keep_profile=keep_profile)
+        return Photograph(pixels, converted_from, replace(raster.metadata, icc=profile), raster.others)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
     except PillowImage.DecompressionBombError:
@@ -169,4 +182,4 @@ def _decode(data: bytes) -> Raster:
         if profile is None and not described:
             check_exif(exif)
         orientation = exif.get(_ORIENTATION, 1)
-        return Raster(pixels, orientation if orientation in range(1, 9) else 1, profile)
+        return Raster(pixels, orientation if orientation in range(1, 9) else 1, profile, *read_embedded(file))

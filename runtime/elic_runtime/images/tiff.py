@@ -27,10 +27,11 @@ from elic_runtime.images.rasters import (
     rounded,
     sixteen_bit_samples,
 )
+from elic_runtime.metadata import Metadata
 
 _SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIPS, _ORIENTATION, _CHANNELS, _STRIP_BYTES, _PLANAR = 266, 273, 274, 277, 279, 284
-_TILES, _TILE_BYTES, _EXTRA, _FORMAT, _PROFILE = 324, 325, 338, 339, 34675
+_TILES, _TILE_BYTES, _EXTRA, _FORMAT, _XMP, _IPTC, _EXIF, _PROFILE = 324, 325, 338, 339, 700, 33723, 34665, 34675
 
 _PARTS = ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
 """Tags of where the parts of the pixels begin and of how long they are, each for strips and for tiles."""
@@ -38,10 +39,13 @@ _PARTS = ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
 _READ = frozenset(
     {
         *(_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIPS, _ORIENTATION),
-        *(_CHANNELS, _STRIP_BYTES, _PLANAR, _TILES, _TILE_BYTES, _EXTRA, _FORMAT, _PROFILE),
+        *(_CHANNELS, _STRIP_BYTES, _PLANAR, _TILES, _TILE_BYTES, _EXTRA, _FORMAT, _XMP, _IPTC, _EXIF, _PROFILE),
     }
 )
 """The tags that are read."""
+
+_LOST = {_EXIF: "EXIF of a TIFF", _IPTC: "IPTC"}
+"""Tags whose content is not kept, and its names in messages."""
 
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 18: "u8"}
 """NumPy's names, without byte order, of the field types that contain integers."""
@@ -76,8 +80,8 @@ class Tags:
         The byte order of the file.
     values : dict
         The integers of each tag.
-    profile : bytes, optional
-        The ICC profile.
+    blocks : dict
+        The bytes of the tags that hold a colour profile or XMP.
     orientation_at : int, optional
         Where in the file the value of the orientation is; None if it has none.
 
@@ -85,7 +89,7 @@ class Tags:
 
     order: str
     values: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    profile: bytes | None = None
+    blocks: dict[int, bytes] = field(default_factory=dict)
     orientation_at: int | None = None
 
     def one(self, tag: int, default: int) -> int:
@@ -145,7 +149,9 @@ def read(data: bytes) -> Raster:
         raise ImageError(f"TIFFs of this layout ({_layout(tags)}) are not read: save it again uncompressed or as PNG")
     if pixels.shape[:2] != (tags.one(_LENGTH, 0), tags.one(_WIDTH, 0)):
         raise ImageError("its decoded size is not the one that its tags state")
-    return Raster(pixels, tags.one(_ORIENTATION, 1), tags.profile)
+    others = [name for tag, name in _LOST.items() if tag in tags.values]
+    xmp = Metadata(xmp=tags.blocks.get(_XMP))
+    return Raster(pixels, tags.one(_ORIENTATION, 1), tags.blocks.get(_PROFILE), xmp, tuple(others))
 
 
 def _only_page(data: bytes) -> tuple[int, Tags]:
@@ -192,8 +198,8 @@ def _read_entry(data: bytes, at: int, tags: Tags, value_of: str) -> None:
     if count * dtype.itemsize > struct.calcsize(value_of):
         (at,) = struct.unpack_from(f"{tags.order}{value_of}", data, at)
     values = np.frombuffer(data, dtype, count, at)  # raises ValueError beyond the file
-    if tag == _PROFILE:
-        tags.profile = values.tobytes()
+    if tag in (_PROFILE, _XMP):
+        tags.blocks[tag] = values.tobytes()
     else:
         tags.values.setdefault(tag, tuple(values.tolist()))
 
