@@ -14,10 +14,13 @@ from elic_runtime.errors import (
     ElicError,
     FormatError,
     ImageError,
+    TargetError,
     TruncatedError,
     WrongBundleError,
 )
 from elic_runtime.file_coding import CodedFile, ContainerInfo, compress_file, decompress_file, read_info
+from elic_runtime.metadata import Metadata
+from elic_runtime.rates import Target
 
 __version__ = "0.1.0"
 
@@ -34,6 +37,9 @@ __all__ = [
     "ElicError",
     "FormatError",
     "ImageError",
+    "Metadata",
+    "Target",
+    "TargetError",
     "TruncatedError",
     "WrongBundleError",
     "__version__",

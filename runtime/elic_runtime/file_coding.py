@@ -152,7 +152,7 @@ def compress_file(codec: Codec, source: AnyPath, target: AnyPath) -> CodedFile:
     True
 
     """
-    data, coded = compress_photograph(codec, read_photograph(source))
+    data, coded = compress_photograph(codec, read_photograph(source, keep_profile=True))
     write_bytes(Path(target), data)
     return coded
 

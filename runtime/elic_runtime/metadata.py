@@ -22,6 +22,12 @@ class Metadata:
     xmp : bytes, optional
         XMP, an XML packet.
 
+    Examples
+    --------
+    >>> data = codec.compress(image, metadata=Metadata(xmp=b"<x:xmpmeta/>"))
+    >>> read_info(data).metadata.xmp
+    b'<x:xmpmeta/>'
+
     """
 
     icc: bytes | None = None
@@ -45,10 +51,13 @@ class Metadata:
 
 NO_METADATA = Metadata()
 
+_ENTRY_BYTES = 6
+"""Largest size of what precedes each of them in a file."""
+
 
 def check_metadata(metadata: Metadata) -> None:
     """Raise ImageError if metadata take more than `MAX_METADATA` bytes."""
-    if metadata.size > MAX_METADATA:
+    if metadata.size + _ENTRY_BYTES * len(metadata.items()) > MAX_METADATA:
         raise ImageError(f"metadata of {metadata.size} bytes are outside the limit of {MAX_METADATA >> 20} MiB")
 
 

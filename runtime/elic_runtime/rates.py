@@ -4,7 +4,7 @@ Sizes and qualities fall as the step grows, nearly as straight lines over its lo
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -157,33 +157,39 @@ class UnreachableError(Exception):
         self.step, self.value = step, value
 
 
+_APART = 0.05
 _WHOLE_RANGE = math.log(MAX_STEP / MIN_STEP)
 _FIRST, _LAST = round(MIN_STEP * STEP_UNIT), round(MAX_STEP * STEP_UNIT)
 
 
 def _next(goal: Goal, found: dict[int, float]) -> int | None:
     """Return the step to try next, in units, or None if there is none that could be better."""
-    finer = sorted(step for step, value in found.items() if value > goal.most)
+    finer = sorted((step for step, value in found.items() if value > goal.most), reverse=True)
     coarser = sorted(step for step, value in found.items() if value < goal.least)
     if not finer:
-        first, *others = coarser
-        return None if first == _FIRST else max(_FIRST, min(_on_line(goal, found, first, *others[:1]), first - 1))
+        return None if coarser[0] == _FIRST else max(_FIRST, min(_on_line(goal, found, coarser), coarser[0] - 1))
     if not coarser:
-        *others, last = finer
-        return None if last == _LAST else min(_LAST, max(_on_line(goal, found, last, *others[-1:]), last + 1))
-    low, high = finer[-1], coarser[0]
+        return None if finer[0] == _LAST else min(_LAST, max(_on_line(goal, found, finer), finer[0] + 1))
+    low, high = finer[0], coarser[0]
     if high - low < 2:
         return None
     # Later, halving is the safer choice.
-    between = _on_line(goal, found, low, high) if len(found) <= MAX_TRIALS // 2 else round(math.sqrt(low * high))
+    between = _on_line(goal, found, [low, high]) if len(found) < MAX_TRIALS - 2 else round(math.sqrt(low * high))
     return min(max(between, low + 1), high - 1)
 
 
-def _on_line(goal: Goal, found: dict[int, float], step: int, other: int | None = None) -> int:
-    """Return the step at which a line through a trial, and another one or of the usual slope, meets the goal."""
-    value, aim, slope = goal.curve(found[step]), goal.curve(goal.aim), goal.slope
-    if other is not None:
-        slope = (goal.curve(found[other]) - value) / math.log(other / step)
-    if not (math.isfinite(value) and slope < 0):
+def _on_line(goal: Goal, found: dict[int, float], steps: Sequence[int]) -> int:
+    """Return the step at which a line through trials meets the goal.
+
+    The line goes through the first of `steps`, and the next one that is far enough away for noise not to matter.
+    Without one, it has the usual slope.
+    """
+    first, *others = steps
+    value, aim, slope = goal.curve(found[first]), goal.curve(goal.aim), goal.slope
+    for other in others:
+        if abs(distance := math.log(other / first)) > _APART:
+            slope = (goal.curve(found[other]) - value) / distance
+            break
+    if not (math.isfinite(value) and math.isfinite(slope) and slope < 0):
         slope = goal.slope
-    return round(step * math.exp(min((aim - value) / slope, _WHOLE_RANGE)))
+    return round(first * math.exp(min((aim - value) / slope, _WHOLE_RANGE)))

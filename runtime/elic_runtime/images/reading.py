@@ -75,7 +75,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     return read_photograph(path, keep_profile=False).pixels
 
 
-def read_photograph(path: str | os.PathLike[str], *, keep_profile: bool = True) -> Photograph:
+def read_photograph(path: str | os.PathLike[str], *, keep_profile: bool = False) -> Photograph:
     """Read a photograph.
 
     Grey images become RGB, 16-bit samples are rounded to 8 bits, palettes are looked up, the orientation of EXIF or
@@ -108,7 +108,7 @@ def read_photograph(path: str | os.PathLike[str], *, keep_profile: bool = True) 
     return decode_photograph(data, str(path), keep_profile=keep_profile)
 
 
-def decode_photograph(data: bytes, name: str, *, keep_profile: bool = True) -> Photograph:
+def decode_photograph(data: bytes, name: str, *, keep_profile: bool = False) -> Photograph:
     """Read a photograph from the bytes of an image file.
 
     Parameters

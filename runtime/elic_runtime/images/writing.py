@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import TiffTags
 from PIL.PngImagePlugin import PngInfo
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from elic_runtime.errors import ImageError
 from elic_runtime.files import write_bytes
@@ -92,24 +90,21 @@ def holds_metadata(suffix: str) -> bool:
     return _FORMATS.get(suffix.lower()) in _OPTIONS
 
 
-def _common(metadata: Metadata) -> dict[str, Any]:
-    given = {"icc_profile": metadata.icc, "exif": metadata.exif}
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def _of_png(metadata: Metadata) -> dict[str, Any]:
     text = PngInfo()
     if metadata.xmp is not None:
         text.add_itxt(XMP_TEXT, metadata.xmp.decode(errors="replace"))
-    return _common(metadata) | {"pnginfo": text}
+    exif = {} if metadata.exif is None else {"exif": metadata.exif}
+    return {"icc_profile": metadata.icc, "pnginfo": text, **exif}
 
 
 def _of_tiff(metadata: Metadata) -> dict[str, Any]:
-    tags = ImageFileDirectory_v2()
+    tags = PillowImage.Exif()
+    if metadata.exif is not None:
+        tags.load(metadata.exif)
     if metadata.xmp is not None:
-        tags.tagtype[_XMP_TAG] = TiffTags.BYTE
         tags[_XMP_TAG] = metadata.xmp
-    return _common(metadata) | {"tiffinfo": tags}
+    return {"icc_profile": metadata.icc, "exif": tags}
 
 
 _OPTIONS = {"PNG": _of_png, "TIFF": _of_tiff}
