@@ -9,6 +9,7 @@ from elic_runtime.files import sha256_file
 from elic_runtime.manifest import Manifest
 from elic_runtime.manifest_file import read_manifest
 from elic_runtime.tables import EntropyTables, read_tables
+from elic_runtime.thumbnail_head import Head, read_head
 
 
 class Bundle:
@@ -126,6 +127,19 @@ class Bundle:
         if len(tables.z.lengths) != self.manifest.model.N:
             raise BundleError(f"{self.folder}: the entropy tables are not those of this model")
         return tables
+
+    def thumbnail_head(self) -> Head:
+        """Read what makes thumbnails of y_hat.
+
+        Raises
+        ------
+        BundleError
+            If there is none, or if its file is missing or was changed.
+
+        """
+        if self.manifest.calibration is None:
+            raise BundleError(f"{self.folder}: a bundle of {self.manifest.arithmetic} arithmetic makes no thumbnails")
+        return read_head(self.file(self.manifest.calibration), self.manifest.model.M)
 
     def file(self, info: FileInfo | TargetFile) -> Path:
         """Return the path of a file of the manifest, after its digest was checked.

@@ -17,9 +17,10 @@ from elic_runtime.bundle import Bundle
 from elic_runtime.coder import make_coder
 from elic_runtime.conformance import require_exact
 from elic_runtime.container_reading import Source
-from elic_runtime.decoder import Decoder, Wanted
+from elic_runtime.decoder import Decoder
 from elic_runtime.encoder import Encoder, Limits
 from elic_runtime.errors import ElicError, FormatError, TargetError
+from elic_runtime.latent_reader import LatentReader, Wanted
 from elic_runtime.latents import LatentCoding
 from elic_runtime.metadata import NO_METADATA, Metadata
 from elic_runtime.metrics import psnr
@@ -31,6 +32,8 @@ from elic_runtime.runners import Closable, Providers, Runner, RunnerFactory, des
 from elic_runtime.shapes import MAX_PIXELS
 from elic_runtime.steps import nearest_step
 from elic_runtime.subgraphs import deciding_names
+from elic_runtime.thumbnail_head import SCALES
+from elic_runtime.thumbnails import read_thumbnail
 from elic_runtime.transforms import Analysis, Synthesis, load_windowed
 from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
@@ -103,7 +106,8 @@ class Codec:
         model = bundle.manifest, latents
         limits = Limits(windowed=self.windowed, pixels=max_pixels)
         self._maybe_encoder = None if analysis is None else Encoder(*model, analysis, limits)
-        self._maybe_decoder = None if synthesis is None else Decoder(*model, synthesis, limits)
+        self._reader = LatentReader(*model, limits)
+        self._maybe_decoder = None if synthesis is None else Decoder(bundle.manifest, self._reader, synthesis)
 
     @classmethod
     def load(
@@ -138,7 +142,7 @@ class Codec:
         threads : int
             Threads per operator; 0 stands for one per core.
         encode, decode : bool
-            Whether to load the encoder, and whether to load the decoder.
+            Whether to load the encoder, and whether to load the decoder. A codec without both makes thumbnails.
         max_pixels : int
             Images with more pixels are refused in both directions.
         halo : int
@@ -156,8 +160,6 @@ class Codec:
             If an option has no valid value.
 
         """
-        if not encode and not decode:
-            raise ElicError("encode=False, decode=False: a codec needs at least one of its halves")
         if max_pixels < 1:
             raise ElicError(f"max_pixels={max_pixels}: it must be at least 1")
         if not 1 <= halo <= MAX_HALO:
@@ -370,9 +372,6 @@ class Codec:
             If the codec was loaded with `decode=False`, or if the model has fewer slices.
 
         """
-        most = len(self.bundle.manifest.model.groups)
-        if slices is not None and not 0 <= slices <= most:
-            raise ElicError(f"slices={slices}: it must be from 0 to {most}")
         wanted = Wanted(Region(*region) if region is not None else None, slices, partial)
         return next(self._decoder.decompress([_bytes(data)], self.coder, wanted, Ticks(progress)))
 
@@ -399,6 +398,39 @@ class Codec:
         """
         stream = io.BytesIO(_bytes(source)) if not hasattr(source, "read") else source
         yield from self._decoder.progressive(stream, self.coder, Ticks(None))
+
+    def thumbnail(self, data: bytes, scale: int = 16, *, slices: int | None = None, partial: bool = False) -> Image:
+        """Decompress a small version of a file's picture, without g_s.
+
+        Parameters
+        ----------
+        data : bytes
+            The `.elic` file.
+        scale : {16, 8}
+            How many pixels of the picture, to each side, become one of the thumbnail.
+        slices, partial
+            As `decompress` takes them.
+
+        Returns
+        -------
+        ndarray
+            The thumbnail: uint8 [H / scale, W / scale, 3], rounded up, RGB.
+
+        Raises
+        ------
+        ContainerError
+            As `decompress` raises it.
+        BundleError
+            If the bundle has no head for thumbnails: one of float arithmetic, or one of an old calibration.
+        ElicError
+            If there is no such scale, or if the model has fewer slices.
+
+        """
+        if scale not in SCALES:
+            raise ElicError(f"scale={scale}: it must be {' or '.join(map(str, SCALES))}")
+        head = self.bundle.thumbnail_head()
+        wanted = Wanted(None, slices, partial)
+        return read_thumbnail(self._reader, _bytes(data), wanted, self.coder, head, scale)
 
     def decompress_many(self, files: Iterable[bytes]) -> Iterator[Image]:
         """Decompress files, running as many at once as the bundle's batch allows.

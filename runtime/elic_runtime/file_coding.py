@@ -14,7 +14,7 @@ from elic_runtime.container import Container
 from elic_runtime.container_reading import parse, parse_prefix
 from elic_runtime.files import write_bytes
 from elic_runtime.images import Photograph, encode_image, holds_metadata, read_photograph
-from elic_runtime.metadata import Metadata
+from elic_runtime.metadata import KINDS, Metadata
 from elic_runtime.pixels import Image
 from elic_runtime.progress import Progress
 from elic_runtime.rates import Target
@@ -307,7 +307,44 @@ def decompress_data(
     container = parse_prefix(data) if partial else parse(data)
     if slices is not None:
         container = container.first(slices)
-    metadata = container.metadata
+    return _written(image, suffix, data, container, seconds, KINDS)
+
+
+def thumbnail_data(
+    codec: Codec, data: bytes, suffix: str, scale: int, *, partial: bool = False
+) -> tuple[bytes, CodedFile]:
+    """Decompress the bytes of an `.elic` file into the bytes of an image file with its thumbnail.
+
+    Parameters
+    ----------
+    codec : Codec
+        Any codec.
+    data : bytes
+        The `.elic` file.
+    suffix : str
+        Suffix of the image format, such as `.png`: see `elic_runtime.images.WRITABLE`.
+    scale, partial
+        As `Codec.thumbnail` takes them.
+
+    Raises
+    ------
+    ContainerError, BundleError
+        As `Codec.thumbnail` raises them.
+    ImageError
+        If images with this suffix are not written.
+
+    """
+    start = time.perf_counter()
+    image = codec.thumbnail(data, scale, partial=partial)
+    seconds = time.perf_counter() - start
+    return _written(image, suffix, data, parse_prefix(data) if partial else parse(data), seconds, ("icc",))
+
+
+def _written(
+    image: Image, suffix: str, data: bytes, container: Container, seconds: float, kinds: Collection[str]
+) -> tuple[bytes, CodedFile]:
+    """Return an image file with these kinds of a container's metadata, and its facts."""
+    metadata = container.metadata.only(kinds)
     lost = () if holds_metadata(suffix) else tuple(name.upper() for name, _ in metadata.items())
     return encode_image(image, suffix, metadata), replace(_coded(image, data, container, seconds), dropped=lost)
 

@@ -2,20 +2,18 @@
 
 from dataclasses import dataclass
 
-from elic_runtime.container import CodedTile
+from elic_runtime.container import CodedTile, Container
 from elic_runtime.pixels import Image
 from elic_runtime.regions import PartialImage
-from elic_runtime.tiles import TileGrid
 from elic_runtime.windows import Window
 
 
 @dataclass(frozen=True)
 class PlacedTile:
-    """A coded tile, the grid and step of its file, and where it goes: the picture, its rows and columns there."""
+    """A coded tile, the header of its file, and where it goes: the picture, its rows and columns there."""
 
     tile: CodedTile
-    grid: TileGrid
-    step: float
+    header: Container
     rows: slice
     columns: slice
     picture: PartialImage

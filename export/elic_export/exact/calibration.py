@@ -16,10 +16,12 @@ from elic_models.checkerboard import pack
 from elic_runtime.images import image_files, read_image
 from elic_runtime.pixels import Image
 from elic_runtime.tables import check_size
+from elic_runtime.thumbnail_head import ARRAY, Head, read_head
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from elic_export.errors import ExportError
+from elic_export.exact.thumbnail_fit import ThumbnailFit
 
 CROP = 256
 """Height and width of a crop, pixels."""
@@ -35,17 +37,20 @@ Progress = Callable[[list[Image]], Iterable[Image]]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Largest magnitudes of the tensors that a quantized model holds as integers.
+    """What is measured on photographs: the largest magnitudes of tensors that a quantized model holds as integers.
 
     Parameters
     ----------
     peaks : dict of ndarray
         Largest magnitude of each channel, float64 [C], by tensor: `z_hat`, `y_hat`, or the name of the module that
         computes it.
+    head : Head, optional
+        Makes thumbnails of y_hat.
 
     """
 
     peaks: dict[str, NDArray[np.float64]]
+    head: Head | None = None
 
 
 def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
@@ -61,7 +66,7 @@ def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
     Returns
     -------
     Calibration
-        The peaks over all crops.
+        The peaks over all crops, and the head for thumbnails.
 
     Raises
     ------
@@ -71,6 +76,7 @@ def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
     """
     model = copy.deepcopy(model).double()
     peaks: dict[str, Tensor] = {}
+    fit = ThumbnailFit()
 
     def keep(name: str, value: Tensor) -> None:
         peak = value.abs().amax(dim=(0, 2, 3))
@@ -80,7 +86,8 @@ def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
     try:
         with torch.inference_mode():
             for crop in crops:
-                _run(model, torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].double() / 255, keep)
+                y_hat = _run(model, torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].double() / 255, keep)
+                fit.add(y_hat[0].numpy(), crop)
     finally:
         for hook in hooks:
             hook.remove()
@@ -88,7 +95,7 @@ def calibrate(model: ELIC, crops: Iterable[Image]) -> Calibration:
         raise ExportError("calibration needs at least one photograph")
     if not all(bool(peak.isfinite().all()) for peak in peaks.values()):
         raise ExportError("calibration: the model computes values that are not finite")
-    return Calibration({name: _round_up(peak.numpy()) for name, peak in sorted(peaks.items())})
+    return Calibration({name: _round_up(peak.numpy()) for name, peak in sorted(peaks.items())}, fit.solve())
 
 
 def obtain_calibration(model: ELIC, path: Path, progress: Progress = iter) -> Calibration:
@@ -195,13 +202,15 @@ def read_calibration(path: Path) -> Calibration:
     try:
         check_size(path)
         with np.load(path, allow_pickle=False) as file:
-            peaks = {name: np.asarray(file[name]) for name in file.files}
+            peaks = {name: np.asarray(file[name]) for name in file.files if name != ARRAY}
+            latents = len(peaks.get("y_hat", ()))
+            head = read_head(path, latents) if ARRAY in file.files else None
     except Exception as error:  # every layer of a damaged zip of arrays raises exceptions of its own
         raise ExportError(f"{path}: not a calibration: {' '.join(str(error).split()) or 'damaged'}") from None
     for name, peak in peaks.items():
         if peak.dtype != np.float64 or peak.ndim != 1 or not peak.size or not (np.isfinite(peak) & (peak >= 0)).all():
             raise ExportError(f"{path}: not a calibration: {name!r} is not a row of finite float64 numbers")
-    return Calibration(peaks)
+    return Calibration(peaks, head)
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
@@ -215,7 +224,8 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
         The peaks.
 
     """
-    np.savez(path, **{name: calibration.peaks[name] for name in sorted(calibration.peaks)})
+    head = {} if calibration.head is None else {ARRAY: calibration.head.weights}
+    np.savez(path, **{name: calibration.peaks[name] for name in sorted(calibration.peaks)}, **head)
 
 
 def _keeper(name: str, keep: Callable[[str, Tensor], None]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -225,8 +235,8 @@ def _keeper(name: str, keep: Callable[[str, Tensor], None]) -> Callable[[nn.Modu
     return hook
 
 
-def _run(model: ELIC, x: Tensor, keep: Callable[[str, Tensor], None]) -> None:
-    """Run a forward pass without g_s and likelihoods."""
+def _run(model: ELIC, x: Tensor, keep: Callable[[str, Tensor], None]) -> Tensor:
+    """Run a forward pass without g_s and likelihoods, and return y_hat."""
     y = model.g_a(x)
     y_slices = y.split(model.spec.groups, dim=1)
     medians = model.entropy_bottleneck.quantiles[:, :, 1:2].reshape(1, -1, 1, 1).double()
@@ -236,7 +246,9 @@ def _run(model: ELIC, x: Tensor, keep: Callable[[str, Tensor], None]) -> None:
     def code(k: int, half: int, means: Tensor, _scales: Tensor) -> Tensor:
         return (pack(y_slices[k], model.parity(half)) - means).round() + means
 
-    keep("y_hat", model.code_passes(*model.latent_parameters(z_hat), code))
+    y_hat = model.code_passes(*model.latent_parameters(z_hat), code)
+    keep("y_hat", y_hat)
+    return y_hat
 
 
 def _round_up(peak: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from elic_runtime.commands.console import (
 )
 from elic_runtime.commands.jobs import Facts, coding_facts, pair, run_jobs
 from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
+from elic_runtime.environment import BUNDLE_VARIABLE
 from elic_runtime.errors import ElicError
 from elic_runtime.metadata import KINDS
 from elic_runtime.plain_json import dumps
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from elic_runtime.progress import Progress
     from elic_runtime.rates import Quantity, Target
 
-BUNDLE_VARIABLE = "ELIC_BUNDLE"
-"""The environment variable that replaces `--bundle`."""
-
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,6 +41,16 @@ app = typer.Typer(
     "Exit codes: 0 if done, 1 if a check failed, 2 for wrong usage or bad input.",
 )
 
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="IN", help="File to read (.elic), folder of files, or - for standard input.")
+]
+PictureArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUT",
+        help="Image to write (.png, .tif, .bmp, .ppm), a folder if IN is a folder, or - for standard output (PNG).",
+    ),
+]
 BundleOption = Annotated[
     Path | None,
     typer.Option("--bundle", envvar=BUNDLE_VARIABLE, show_envvar=False, help="Folder of the exported bundle."),
@@ -76,7 +84,11 @@ HaloOption = Annotated[
         "2 is faster, and what it changes is invisible.",
     ),
 ]
+PartialOption = Annotated[
+    bool, typer.Option("--partial", help="Decode a file that ends early, or is damaged, as far as it goes.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
+Share = Literal["1/16", "1/8"]
 Kept = Literal["all", "icc", "none"]
 Padding = Literal["bottom-right", "centre"]
 
@@ -157,16 +169,8 @@ def compress(
 @app.command()
 @one_line_errors(ElicError)
 def decompress(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="File to read (.elic), folder of files, or - for standard input.")
-    ],
-    target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT",
-            help="Image to write (.png, .tif, .bmp, .ppm), a folder if IN is a folder, or - for standard output (PNG).",
-        ),
-    ],
+    source: FileArgument,
+    target: PictureArgument,
     bundle: BundleOption = None,
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
@@ -177,9 +181,7 @@ def decompress(
     slices: Annotated[
         int | None, typer.Option(min=0, help="Decode the first slices only, and predict the others: a preview.")
     ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Decode a file that ends early, or is damaged, as far as it goes.")
-    ] = False,
+    partial: PartialOption = False,
     halo: HaloOption = DEFAULT_HALO,
     at_once: JobsOption = 1,
     force: ForceOption = False,
@@ -209,6 +211,40 @@ def decompress(
         return coding_facts(path, out, coded)
 
     run_jobs(jobs, run, "decompress", at_once, as_json)
+
+
+@app.command()
+@one_line_errors(ElicError)
+def thumbnail(
+    source: FileArgument,
+    target: PictureArgument,
+    bundle: BundleOption = None,
+    size: Annotated[
+        Literal["1/16", "1/8"], typer.Option(help="Size of the thumbnail, as a share of the image's.")
+    ] = "1/8",
+    threads: ThreadsOption = 0,
+    partial: PartialOption = False,
+    at_once: JobsOption = 1,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decompress a small version of an .elic file, or of every .elic file of a folder, without g_s."""
+    from elic_runtime.codec import Codec
+    from elic_runtime.file_coding import thumbnail_data
+    from elic_runtime.images import WRITABLE, container_files
+
+    left_out: list[str] = []
+    jobs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
+    _note(left_out)
+    codec = Codec.load(_bundle(bundle), encode=False, decode=False, threads=threads)
+
+    def run(path: Path, out: Path, _show: "Progress | None") -> Facts:
+        suffix = out.suffix or WRITABLE[0]
+        data, coded = thumbnail_data(codec, read_input(path), suffix, int(size.removeprefix("1/")), partial=partial)
+        write_output(out, data)
+        return coding_facts(path, out, coded)
+
+    run_jobs(jobs, run, "thumbnail", at_once, as_json)
 
 
 @app.command()
