@@ -4,6 +4,7 @@ The bundle is named by the environment variable `ELIC_BUNDLE`, or for a file tha
 loaded once, when the pixels of the first file are needed.
 """
 
+import io
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,9 @@ class ElicImageFile(ImageFile.ImageFile):
                 raise OSError(str(error)) from None
             self.im = Image.fromarray(pixels).im
             self._data = b""
+            if self.fp is not None and self._exclusive_fp:
+                self.fp.close()  # all of it was read; Pillow's own formats do so too
+                self.fp = io.BytesIO()
         return super().load()
 
 

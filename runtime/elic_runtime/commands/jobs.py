@@ -102,8 +102,10 @@ def coding_facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
 
 def _line(facts: Facts) -> str:
     """Return the result of one image as a line for people."""
-    size = f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes, {facts['bpp']} bpp, step {facts['step']:g}"
+    size = f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes, {facts['bpp']} bpp"
     parts = [f"{facts['output']}: {size}", f"{facts['seconds']} s"]
+    if facts["step"] != 1:
+        parts.append(f"step {facts['step']:.4g}")
     if facts["passes"] < facts["all_passes"]:
         parts.append(f"{facts['passes']} of {facts['all_passes']} passes")
     if facts.get("dropped"):
