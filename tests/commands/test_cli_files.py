@@ -117,11 +117,13 @@ def test_converted_colours_are_said(photo, bundle_path, monkeypatch):
     picture.save(photo.with_name("p3.png"), icc_profile=profile("Display P3", SRGB_CURVE, DISPLAY_P3))
     facts = {}
     for name in ("cat.png", "p3.png"):
-        run = elic("compress", photo.with_name(name), photo.with_name("a.elic"), "--bundle", bundle_path, "--json")
+        run = elic(
+            "compress", photo.with_name(name), photo.with_name("a.elic"), "--bundle", bundle_path, "--srgb", "--json"
+        )
         (facts[name],) = json.loads(run.stdout)
     assert facts["cat.png"]["converted_from"] is None
     assert facts["p3.png"]["converted_from"] == "Display P3"
-    run = elic("compress", photo.with_name("p3.png"), photo.with_name("a.elic"), "--bundle", bundle_path)
+    run = elic("compress", photo.with_name("p3.png"), photo.with_name("a.elic"), "--bundle", bundle_path, "--srgb")
     assert run.stdout.decode().endswith(" s, colours converted from Display P3\n")
 
 

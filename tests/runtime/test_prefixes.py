@@ -31,7 +31,7 @@ def test_every_slice_makes_the_picture_better(trained_codec, crop, data):
 def test_missing_slices_are_predicted_not_zero(trained_codec, data):
     """Walking on with symbols of 0 is what an encoder would have done for them: a file that says so is the same."""
     container = parse(data)
-    coding, coder = trained_codec._decoder._latents, trained_codec.coder
+    coding, coder = trained_codec._reader._latents, trained_codec.coder
     from elic_runtime.latents import LargestSymbol
 
     first = container.first(2).tiles

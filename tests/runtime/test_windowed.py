@@ -105,7 +105,7 @@ def test_batches_take_several_windows_at_once(deployment, config, codec, whole, 
     batched = Codec.load(tmp_path / "bundle", runner=watched)
     data = batched.compress(cat)
     assert max(sizes) == 4
-    assert sum(sizes) == batched._analyse._g_a.count(320, 512)
+    assert sum(sizes) == batched._encoder._analyse._g_a.count(320, 512)
     assert len(data) == pytest.approx(len(whole), rel=0.002)
     assert farthest(batched.decompress(whole), codec.decompress(whole)) <= 1
     two = list(batched.compress_many([cat, cat[:, ::-1]]))

@@ -205,22 +205,66 @@ def test_eval_of_a_folder(no_entropy_path, bundle_path, photos_of_cats):
     assert run.exit_code == 0, run.output
     facts = json.loads(run.stdout)
     assert [image["image"] for image in facts["images"]] == ["padded.png", "tiled.png", "whole.png"]
+    (mean,) = facts["means"]
     for key in ("psnr_db", "bpp"):
-        assert facts["mean"][key] == pytest.approx(np.mean([image[key] for image in facts["images"]]))
+        assert mean[key] == pytest.approx(np.mean([image[key] for image in facts["images"]]))
     run = CliRunner().invoke(app, ["eval", "--bundle", str(no_entropy_path), "--images", str(photos_of_cats)])
     assert run.stdout.splitlines()[-1].split() == [
         "mean",
-        f"{facts['mean']['psnr_db']:.2f}",
-        f"{facts['mean']['bpp']:.4f}",
+        "1",
+        f"{mean['psnr_db']:.2f}",
+        f"{mean['bpp']:.4f}",
     ]
 
 
 def test_eval_of_a_codec_is_of_its_real_files(codec, bundle_path, cat, tmp_path):
     write_image(tmp_path / "cat.png", cat[:120, :180])
     results = evaluate(Bundle(bundle_path), [tmp_path / "cat.png"])
-    assert means(results).bpp == 8 * len(codec.compress(cat[:120, :180])) / (120 * 180)
+    assert means(results)[0].bpp == 8 * len(codec.compress(cat[:120, :180])) / (120 * 180)
     with pytest.raises(BundleError, match="padded at the bottom right only"):
         evaluate(Bundle(bundle_path), [tmp_path / "cat.png"], "centre")
+
+
+def test_eval_at_several_steps(codec, bundle_path, no_entropy_path, cat, tmp_path):
+    write_image(tmp_path / "cat.png", cat[:120, :180])
+    command = ["eval", "--bundle", str(bundle_path), "--images", str(tmp_path / "cat.png")]
+    run = CliRunner().invoke(app, [*command, "--steps", "2,1,0.5", "--json"])
+    assert run.exit_code == 0, run.output
+    facts = json.loads(run.stdout)
+    assert [mean["step"] for mean in facts["means"]] == [2, 1, 0.5]
+    sizes = [len(codec.compress(cat[:120, :180], step=step)) for step in (2, 1, 0.5)]
+    assert [image["bpp"] for image in facts["images"]] == [8 * size / (120 * 180) for size in sizes]
+    for steps, said in (("2;1", "it must be numbers with commas"), ("1,9", "step=9.0: it must be from 0.5 to 4")):
+        run = subprocess.run(
+            [sys.executable, "-m", "elic_runtime", *command, "--steps", steps],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 2
+        assert said in run.stderr
+    with pytest.raises(BundleError, match="a no-entropy graph has one step, its config's"):
+        evaluate(Bundle(no_entropy_path), [tmp_path / "cat.png"], steps=[2])
+
+
+@pytest.mark.parametrize("arithmetic", ["float", "exact"])
+def test_a_graph_of_another_step_is_pytorchs_and_the_files_rate(
+    deployment, float_deployment, bundle_path, photos_of_cats, tmp_path, arithmetic
+):
+    model = deployment if arithmetic == "exact" else float_deployment
+    config = ExportConfig(form="no-entropy", shape=Extent.one(128, 192), arithmetic=arithmetic, step=1.5)
+    export_bundle(model, config, tmp_path / "bundle")
+    bundle = Bundle(tmp_path / "bundle")
+    assert bundle.manifest.step == 1.5
+    image = photos_of_cats / "whole.png"
+    report = run_parity(model, bundle, [image])
+    assert report.passed, [finding for finding in report.findings if not finding.passed]
+    (found,) = evaluate(bundle, [image])
+    assert found.step == 1.5
+    if arithmetic == "exact":
+        (of_files,) = evaluate(Bundle(bundle_path), [image], steps=[1.5])
+        assert found.psnr_db == pytest.approx(of_files.psnr_db, abs=0.05)
+        assert found.bpp < of_files.bpp
 
 
 def test_bad_input_to_eval(no_entropy_path, tmp_path):
