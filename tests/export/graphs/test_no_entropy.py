@@ -257,7 +257,7 @@ def test_a_graph_of_another_step_is_pytorchs_and_the_files_rate(
     bundle = Bundle(tmp_path / "bundle")
     assert bundle.manifest.step == 1.5
     image = photos_of_cats / "whole.png"
-    report = run_parity(model, bundle, [image])
+    report = measure(model, bundle, [image], LIMITS)
     assert report.passed, [finding for finding in report.findings if not finding.passed]
     (found,) = evaluate(bundle, [image])
     assert found.step == 1.5
