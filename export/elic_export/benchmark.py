@@ -261,18 +261,19 @@ class _TimedCoder:
 
 
 def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:
-    """Return in how many windows g_s computes a photograph, and the height and width of the first in pixels."""
-    from elic_runtime.bundle import Bundle
+    """Return in how many windows or tiles g_s computes a photograph, and height and width of the first in pixels."""
+    from elic_runtime import Codec
     from elic_runtime.tiles import TileGrid
     from elic_runtime.windows import DEFAULT_HALO, Windows, halo_of_transform
 
-    manifest = Bundle(bundle).manifest
+    with Codec.load(bundle) as codec:
+        windowed, manifest = codec.windowed, codec.bundle.manifest
+    if not windowed:
+        grid = TileGrid.within(pixels.shape[0], pixels.shape[1], manifest.encoder)
+        return {"count": grid.tiles, "height": grid.tile_height, "width": grid.tile_width}
     halo = halo_of_transform(DEFAULT_HALO, manifest.reach("g_s"))
     windows = Windows.of(manifest.table["g_s"], manifest.extent("g_s"), halo)
     whole = TileGrid.whole(pixels.shape[0], pixels.shape[1], manifest.encoder)
-    if not windows.room and not windows.whole(*whole.tile):
-        grid = TileGrid.within(pixels.shape[0], pixels.shape[1], manifest.encoder)
-        return {"count": grid.tiles, "height": grid.tile_height, "width": grid.tile_width}
     areas = windows.over(*whole.tile)
     height, width = areas[0].shape
     return {"count": len(areas), "height": height, "width": width}
