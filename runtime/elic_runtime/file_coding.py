@@ -31,7 +31,9 @@ class CodedFile:
     Parameters
     ----------
     width, height : int
-        Size of the image in pixels.
+        Size in pixels of the image, or of the part or the thumbnail that was decompressed.
+    pixels : int
+        Pixels of the whole image.
     size : int
         Size of the `.elic` file in bytes.
     seconds : float
@@ -55,6 +57,7 @@ class CodedFile:
 
     width: int
     height: int
+    pixels: int
     size: int
     seconds: float
     step: float
@@ -65,8 +68,8 @@ class CodedFile:
 
     @property
     def bpp(self) -> float:
-        """Bits per pixel."""
-        return 8 * self.size / (self.width * self.height)
+        """Bits per pixel of the whole image."""
+        return 8 * self.size / self.pixels
 
 
 @dataclass(frozen=True)
@@ -352,5 +355,6 @@ def _written(
 def _coded(image: Image, data: bytes, container: Container, seconds: float) -> CodedFile:
     height, width = image.shape[:2]
     passes = sum(tile.passes for tile in container.tiles)
-    every = container.grid.tiles * len(PASSES) * container.n_slices
-    return CodedFile(width, height, len(data), seconds, container.step, passes, every)
+    grid = container.grid
+    every = grid.tiles * len(PASSES) * container.n_slices
+    return CodedFile(width, height, grid.width * grid.height, len(data), seconds, container.step, passes, every)
