@@ -18,10 +18,11 @@ from elic_runtime.coder import make_coder
 from elic_runtime.conformance import require_exact
 from elic_runtime.container_reading import Source
 from elic_runtime.decoder import Decoder
-from elic_runtime.encoder import Encoder, Limits
+from elic_runtime.encoder import Encoder
 from elic_runtime.errors import ElicError, FormatError, TargetError
 from elic_runtime.latent_reader import LatentReader, Wanted
 from elic_runtime.latents import LatentCoding
+from elic_runtime.limits import Limits
 from elic_runtime.metadata import NO_METADATA, Metadata
 from elic_runtime.metrics import psnr
 from elic_runtime.pixels import Image
@@ -275,8 +276,8 @@ class Codec:
         Returns
         -------
         bytes
-            The `.elic` file: of a size that is at most 1 % below the target, or of a PSNR within 0.05 dB of it, unless
-            the next step, 1/128 away, is farther off.
+            The `.elic` file: of a size that is at most 1 % below the target, or of a PSNR within 0.05 dB of it. Steps
+            are 1/128 apart; where none of those that were tried is that close, the largest below the target is taken.
 
         Raises
         ------
@@ -294,7 +295,11 @@ class Codec:
         def measure(step: float) -> float:
             attempt = encoder.attempt(analysed, self.coder, step, ticks)
             files[step] = attempt.data
-            return len(attempt.data) if decoder is None else psnr(image, decoder.picture(attempt, ticks))
+            return (
+                len(attempt.data)
+                if decoder is None
+                else psnr(image, decoder.picture(attempt.container, attempt.y_hat, ticks))
+            )
 
         pixels = image.shape[0] * image.shape[1]
         try:
@@ -393,7 +398,7 @@ class Codec:
         Raises
         ------
         ContainerError
-            As `decompress` raises it, as soon as what has arrived shows it.
+            As `decompress` raises it, as soon as what has arrived shows it. Bytes after the file's end are not read.
 
         """
         stream = io.BytesIO(_bytes(source)) if not hasattr(source, "read") else source

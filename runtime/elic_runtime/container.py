@@ -76,6 +76,12 @@ class CodedTile:
         """Number of passes of y."""
         return sum(len(section.streams) for section in self.slices)
 
+    @property
+    def checked(self) -> "CodedTile":
+        """The tile without a pass at its end whose slice is not complete, which no checksum of bytes covers."""
+        alone = self.slices and len(self.slices[-1].streams) == 1
+        return replace(self, slices=self.slices[:-1]) if alone else self
+
     def stream(self, k: int, half: int) -> tuple[bytes, int] | None:
         """Return the stream of slice k and pass `half`, with the checksum of its symbols, or None if it is missing."""
         return self.slices[k].stream(half) if k < len(self.slices) else None

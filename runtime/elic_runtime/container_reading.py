@@ -112,9 +112,8 @@ def parse_prefix(data: bytes, max_pixels: int = MAX_PIXELS, check: Check | None 
     except ContainerError as error:
         if not tiles:
             raise
-        last = tiles[-1].slices
-        if last and len(last[-1].streams) == 1 and not isinstance(error, TruncatedError):
-            tiles[-1] = replace(tiles[-1], slices=last[:-1])  # which of the two passes is damaged is not known
+        if not isinstance(error, TruncatedError):
+            tiles[-1] = tiles[-1].checked  # which of the two passes is damaged is not known
     return replace(arriving.header, tiles=tuple(tiles))
 
 

@@ -13,13 +13,13 @@ from elic_runtime.coder import Coder
 from elic_runtime.container import Container
 from elic_runtime.container_reading import Source
 from elic_runtime.context import Floats
-from elic_runtime.encoder import Attempt, alike
 from elic_runtime.latent_reader import LatentReader, Wanted
 from elic_runtime.manifest import Manifest
 from elic_runtime.pixels import Image
 from elic_runtime.placement import PlacedTile
 from elic_runtime.progress import Ticks
 from elic_runtime.regions import PartialImage, Region
+from elic_runtime.tiles import alike
 from elic_runtime.transforms import Synthesis
 
 
@@ -46,7 +46,9 @@ class Decoder:
 
         def tiles() -> Iterator[PlacedTile]:
             for data in files:
-                picture, placed = self._place(self._reader.open(data, wanted), wanted.region, ticks)
+                container = self._reader.open(data, wanted)
+                picture, placed = self._place(container, wanted.region, ticks)
+                ticks.total += len(placed) * self._reader.count(*container.grid.tile)
                 waiting.append(picture)
                 yield from placed
 
@@ -57,22 +59,26 @@ class Decoder:
             self._decode(group, coder, ticks)
             while waiting and not waiting[0].left:
                 yield waiting.popleft().pixels
+        for picture in waiting:  # of files that end before the tiles that are wanted
+            yield picture.pixels
 
     def progressive(self, source: Source, coder: Coder, ticks: Ticks) -> Iterator[Image]:
-        """Yield the image of a stream after every pass that has arrived."""
+        """Yield the image of a stream after every pass that has arrived, of every tile."""
         arriving = self._reader.arriving(source)
         header, grid = arriving.header, arriving.header.grid
         picture = PartialImage(Region(0, 0, grid.width, grid.height))
-        places = list(grid)
+        places, at = iter(grid), -1
         for number, tile in arriving:
-            self._decode([PlacedTile(tile, header, *places[number], picture)], coder, ticks)
+            if number > at:
+                at, place = number, next(places)
+            self._decode([PlacedTile(tile, header, *place, picture)], coder, ticks)
             yield picture.pixels.copy()
 
-    def picture(self, attempt: Attempt, ticks: Ticks) -> Image:
-        """Return the image that an encoder's attempt decodes to."""
-        picture, placed = self._place(attempt.container, None, ticks)
+    def picture(self, container: Container, latents: Iterable[Floats], ticks: Ticks) -> Image:
+        """Return the image of a file of which y_hat is known, in groups of tiles that the graphs take at once."""
+        picture, placed = self._place(container, None, ticks)
         left = iter(placed)
-        for y_hat in attempt.y_hat:
+        for y_hat in latents:
             self._paint([next(left) for _ in y_hat], y_hat, ticks)
         return picture.pixels
 
@@ -91,7 +97,6 @@ class Decoder:
         ]
         picture.left = len(placed)
         windows = self._synthesise.windows(*grid.tile)
-        ticks.total += len(placed) * self._reader.count(*grid.tile)
         ticks.total += sum(tile.needs(window) for tile in placed for window in windows)
         return picture, placed
 

@@ -14,30 +14,13 @@ from elic_runtime.coder import Coder
 from elic_runtime.container import CodedTile, Container, serialize, short_fingerprint
 from elic_runtime.context import Floats
 from elic_runtime.latents import LatentCoding
+from elic_runtime.limits import Limits
 from elic_runtime.manifest import Manifest
 from elic_runtime.metadata import NO_METADATA, Metadata, check_metadata
 from elic_runtime.pixels import Image, check_image
 from elic_runtime.progress import Ticks
-from elic_runtime.shapes import Extent
-from elic_runtime.tiles import TileGrid
+from elic_runtime.tiles import TileGrid, alike
 from elic_runtime.transforms import Analysis
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What images a codec takes.
-
-    Parameters
-    ----------
-    windowed : bool
-        Whether they may be larger than the graphs.
-    pixels : int
-        How many pixels they may have.
-
-    """
-
-    windowed: bool
-    pixels: int
 
 
 @dataclass(frozen=True)
@@ -159,9 +142,3 @@ class Encoder:
     def _container(self, grid: TileGrid, step: float, coded: Sequence[CodedTile], metadata: Metadata) -> Container:
         n_slices = len(self._manifest.model.groups)
         return Container(self._manifest.arithmetic, self._fingerprint, grid, step, n_slices, tuple(coded), metadata)
-
-
-def alike(grid: TileGrid, extent: Extent) -> object:
-    """Return what tiles that are run in one batch have in common. One that is larger than a window is run alone."""
-    height, width = grid.tile
-    return grid.tile if height <= extent.max.height and width <= extent.max.width else object()

@@ -13,7 +13,7 @@ from elic_runtime.codec import Box, Codec
 from elic_runtime.container import Container
 from elic_runtime.container_reading import parse, parse_prefix
 from elic_runtime.files import write_bytes
-from elic_runtime.images import Photograph, encode_image, holds_metadata, read_photograph
+from elic_runtime.images import Photograph, encode_picture, in_srgb, read_photograph
 from elic_runtime.metadata import KINDS, Metadata
 from elic_runtime.pixels import Image
 from elic_runtime.progress import Progress
@@ -249,7 +249,8 @@ def compress_photograph(
     rate : float or Target
         A step, as `Codec.compress` takes it, or a target, as `Codec.compress_to` takes it.
     keep : collection of str
-        Which of the photograph's metadata the file keeps: `icc`, `exif`, `xmp`.
+        Which of the photograph's metadata the file keeps: `icc`, `exif`, `xmp`. Without `icc`, its colours are
+        converted to sRGB.
     tiles, progress
         As `Codec.compress` takes them.
 
@@ -262,6 +263,8 @@ def compress_photograph(
 
     """
     start = time.perf_counter()
+    if "icc" not in keep:
+        photograph = in_srgb(photograph)
     metadata = photograph.metadata.only(keep)
     if isinstance(rate, Target):
         data = codec.compress_to(photograph.pixels, rate, tiles=tiles, metadata=metadata, progress=progress)
@@ -347,9 +350,9 @@ def _written(
     image: Image, suffix: str, data: bytes, container: Container, seconds: float, kinds: Collection[str]
 ) -> tuple[bytes, CodedFile]:
     """Return an image file with these kinds of a container's metadata, and its facts."""
-    metadata = container.metadata.only(kinds)
-    lost = () if holds_metadata(suffix) else tuple(name.upper() for name, _ in metadata.items())
-    return encode_image(image, suffix, metadata), replace(_coded(image, data, container, seconds), dropped=lost)
+    written = encode_picture(image, suffix, container.metadata.only(kinds))
+    coded = _coded(image, data, container, seconds)
+    return written.data, replace(coded, converted_from=written.converted_from, dropped=written.dropped)
 
 
 def _coded(image: Image, data: bytes, container: Container, seconds: float) -> CodedFile:

@@ -12,9 +12,9 @@ from elic_runtime.coder import Coder
 from elic_runtime.container import CodedTile, Container, short_fingerprint
 from elic_runtime.container_reading import Arriving, Source, parse, parse_prefix
 from elic_runtime.context import Floats
-from elic_runtime.encoder import Limits
-from elic_runtime.errors import ElicError, WrongBundleError
+from elic_runtime.errors import ContainerError, ElicError, WrongBundleError
 from elic_runtime.latents import LargestSymbol, LatentCoding
+from elic_runtime.limits import Limits
 from elic_runtime.manifest import Manifest
 from elic_runtime.progress import Ticks
 from elic_runtime.regions import Region
@@ -85,7 +85,19 @@ class LatentReader:
         return self._latents.count(height, width)
 
     def decode(self, header: Container, tiles: Sequence[CodedTile], coder: Coder, ticks: Ticks) -> Floats:
-        """Decode tiles of files with the same sizes and step: y_hat, float32 [B, M, H/16, W/16]."""
+        """Decode tiles of files with the same sizes and step: y_hat, float32 [B, M, H/16, W/16].
+
+        A pass at the end of a part of a file, which no checksum of bytes covers, is left out if it does not decode.
+        """
+        try:
+            return self._decode(header, tiles, coder, ticks)
+        except ContainerError:
+            checked = [tile.checked for tile in tiles]
+            if checked == list(tiles):
+                raise
+            return self._decode(header, checked, coder, ticks)
+
+    def _decode(self, header: Container, tiles: Sequence[CodedTile], coder: Coder, ticks: Ticks) -> Floats:
         seen = LargestSymbol()
         with seen.explained():
             return self._latents.decode(coder, tiles, *header.grid.tile, header.step, seen, ticks)

@@ -56,7 +56,9 @@ _ENTRY_BYTES = 6
 
 
 def check_metadata(metadata: Metadata) -> None:
-    """Raise ImageError if metadata take more than `MAX_METADATA` bytes."""
+    """Raise ImageError if metadata take more than `MAX_METADATA` bytes, or if EXIF is no TIFF structure."""
+    if metadata.exif is not None and metadata.exif[:4] not in (b"II*\0", b"MM\0*"):
+        raise ImageError("EXIF must be a TIFF structure, without the prefix that it has in a JPEG")
     if metadata.size + _ENTRY_BYTES * len(metadata.items()) > MAX_METADATA:
         raise ImageError(f"metadata of {metadata.size} bytes are outside the limit of {MAX_METADATA >> 20} MiB")
 

@@ -18,12 +18,11 @@ from elic_runtime.container import MAGIC, SUFFIX
 from elic_runtime.container_reading import parse
 from elic_runtime.environment import BUNDLE_VARIABLE
 from elic_runtime.errors import ContainerError, ElicError
+from elic_runtime.images.embedded import upright
 from elic_runtime.metadata import Metadata
-from elic_runtime.rates import Quantity, Target
+from elic_runtime.rates import QUANTITIES, Target
 
 FORMAT = "ELIC"
-TARGETS: tuple[Quantity, ...] = ("bytes", "bpp", "psnr")
-"""Options of `Image.save` that choose the rate, as `Target` takes them. The option `step` is another."""
 
 
 class ElicImageFile(ImageFile.ImageFile):
@@ -50,7 +49,7 @@ class ElicImageFile(ImageFile.ImageFile):
         """Decode the pixels. Raises OSError, as Pillow's own formats do, if the file cannot be decoded."""
         if self._data:
             try:
-                pixels = codec(None).decompress(self._data)
+                pixels = _codec(None, encode=False).decompress(self._data)
             except ElicError as error:
                 raise OSError(str(error)) from None
             self.im = Image.fromarray(pixels).im
@@ -62,40 +61,44 @@ class ElicImageFile(ImageFile.ImageFile):
 
 
 def save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
-    """Write an image, with these options: `bundle`; `step` or one of `TARGETS`; `icc_profile`, `exif`, `xmp`."""
-    options = image.encoderinfo
+    """Write an image, with these options: `bundle`; `step` or one of `QUANTITIES`; `icc_profile`, `exif`, `xmp`.
+
+    EXIF that says that the image is turned is stored as that of an upright one: turn the image first, by
+    `ImageOps.exif_transpose`.
+    """
+    options = {name: value for name, value in image.encoderinfo.items() if value is not None}
     if image.mode != "RGB":
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}: convert it to RGB")
-    targets = [Target(name, options[name]) for name in TARGETS if name in options]
-    if len(targets) + ("step" in options) > 1:
-        raise ValueError(f"step, {', '.join(TARGETS)} all choose the step: use one of them")
+    chosen = [name for name in ("step", *QUANTITIES) if name in options]
+    if len(chosen) > 1:
+        raise ValueError(f"{' and '.join(chosen)} all choose the step: use one of them")
     exif = options.get("exif")
     exif = exif.tobytes() if isinstance(exif, Image.Exif) else exif
     icc = options.get("icc_profile", image.info.get("icc_profile"))
-    metadata = Metadata(icc=icc or None, exif=exif or None, xmp=options.get("xmp") or None)
-    pixels = np.asarray(image)
+    metadata = Metadata(icc=icc or None, exif=upright(exif) if exif else None, xmp=options.get("xmp"))
     try:
-        writer = codec(options.get("bundle"))
+        targets = [Target(name, options[name]) for name in QUANTITIES if name in options]
+        writer = _codec(options.get("bundle"), decode=any(t.quantity == "psnr" for t in targets))
         if targets:
-            data = writer.compress_to(pixels, targets[0], metadata=metadata)
+            data = writer.compress_to(np.asarray(image), targets[0], metadata=metadata)
         else:
-            data = writer.compress(pixels, step=options.get("step", 1.0), metadata=metadata)
+            data = writer.compress(np.asarray(image), step=options.get("step", 1.0), metadata=metadata)
     except ElicError as error:
         raise OSError(str(error)) from None
     file.write(data)
 
 
-def codec(bundle: str | os.PathLike[str] | None) -> Codec:
+def _codec(bundle: str | os.PathLike[str] | None, *, encode: bool = True, decode: bool = True) -> Codec:
     """Return the codec of a bundle, or of the one that the environment names. Raises ElicError if none does."""
     named = bundle or os.environ.get(BUNDLE_VARIABLE)
     if not named:
         raise ElicError(f"no bundle: name its folder in {BUNDLE_VARIABLE}, or save with bundle=...")
-    return _loaded(Path(named).resolve())
+    return _loaded(Path(named).resolve(), encode, decode)
 
 
-@lru_cache(maxsize=2)
-def _loaded(bundle: Path) -> Codec:
-    return Codec.load(bundle)
+@lru_cache(maxsize=4)
+def _loaded(bundle: Path, encode: bool, decode: bool) -> Codec:
+    return Codec.load(bundle, encode=encode, decode=decode)
 
 
 def _accept(prefix: bytes) -> bool:

@@ -6,10 +6,9 @@ Sizes and qualities fall as the step grows, nearly as straight lines over its lo
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from elic_runtime.errors import ElicError
-from elic_runtime.metrics import format_psnr
 from elic_runtime.steps import MAX_STEP, MIN_STEP, STEP_UNIT
 
 MAX_TRIALS = 8
@@ -29,6 +28,7 @@ _DB_SLOPE = -4.5
 """How the logarithm of the size, and the PSNR in dB, change with the logarithm of the step, before two trials tell."""
 
 Quantity = Literal["bytes", "bpp", "psnr"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Target:
     Raises
     ------
     ElicError
-        If it is not a positive number.
+        If it is not a positive number, or if there is no such quantity.
 
     Examples
     --------
@@ -59,6 +59,8 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse what no file can be."""
+        if self.quantity not in QUANTITIES:
+            raise ElicError(f"{self.quantity}: a target is one of {', '.join(QUANTITIES)}")
         if not (math.isfinite(self.value) and self.value > 0):
             raise ElicError(f"{self.quantity}={self.value:g}: it must be a positive number")
 
@@ -84,11 +86,12 @@ class Target:
         """
         finest = step < 1
         if self.quantity == "psnr":
-            end, found = "best" if finest else "worst", f"{format_psnr(value)} dB"
-            return f"{self.value:g} dB: the {end} picture of this image has {found}, at a step of {step:g}"
-        unit, end = "bytes" if self.quantity == "bytes" else "bpp", "largest" if finest else "smallest"
-        size = f"{value:g} bytes ({8 * value / pixels:.4f} bpp)"
-        return f"{self.value:g} {unit}: the {end} file of this image has {size}, at a step of {step:g}"
+            found = "is equal to it" if value == math.inf else f"has {value:.2f} dB"
+            end = "best" if finest else "worst"
+            return f"{self.value:g} dB: the {end} picture of this image {found}, at a step of {step:g}"
+        asked = f"{self.value:.0f} bytes" if self.quantity == "bytes" else f"{self.value:g} bpp"
+        size, end = f"{value:.0f} bytes ({8 * value / pixels:.4f} bpp)", "largest" if finest else "smallest"
+        return f"{asked}: the {end} file of this image has {size}, at a step of {step:g}"
 
 
 @dataclass(frozen=True)

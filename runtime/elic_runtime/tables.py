@@ -182,9 +182,10 @@ class EntropyTables:
         A table of cells takes an eighth of the time of a binary search per scale. The cells are the steps of scales in
         exact arithmetic; scales of float arithmetic lie between them, hence the comparison with the next threshold.
         """
-        cells = max(1, int(np.ceil(self.scale_thresholds[-1] * _CELLS_PER_UNIT)) + 1)
-        if cells > _MAX_CELLS:
+        largest = float(self.scale_thresholds.max(initial=0))
+        if largest > _MAX_CELLS // _CELLS_PER_UNIT - 1:
             return None
+        cells = int(np.ceil(largest * _CELLS_PER_UNIT)) + 1
         starts = np.arange(cells, dtype=np.float32) / np.float32(_CELLS_PER_UNIT)
         levels = np.searchsorted(self.scale_thresholds, starts)
         within = np.diff(levels, append=len(self.scale_thresholds))

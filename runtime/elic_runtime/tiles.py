@@ -125,6 +125,12 @@ def padded(image: Image, rows: slice, columns: slice) -> Image:
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
 
 
+def alike(grid: TileGrid, extent: Extent) -> object:
+    """Return what tiles that are run in one batch have in common. One that is larger than a window is run alone."""
+    height, width = grid.tile
+    return grid.tile if height <= extent.max.height and width <= extent.max.width else object()
+
+
 def _tile(size: int, smallest: int, largest: int) -> int:
     """Return the height or width, a multiple of 64, of the tiles that cover `size` pixels."""
     tiles = -(-size // largest)

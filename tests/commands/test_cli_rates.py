@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from elic_runtime import read_info
 from elic_runtime.images import read_image, write_image
+from elic_runtime.metrics import psnr
 from PIL import Image
 
 
@@ -47,12 +48,15 @@ def test_a_step(photo, bundle_path, codec):
 
 
 @pytest.mark.parametrize("target", ["--bytes", "--bpp", "--psnr"])
-def test_a_target(photo, trained_path, target):
+def test_a_target(photo, trained_path, trained_codec, target):
     out = photo.with_suffix(".elic")
     own = facts_of(elic("compress", photo, out, "--bundle", trained_path, "--json"))
     value = {"--bytes": round(0.8 * own["bytes"]), "--bpp": 0.8 * own["bpp"], "--psnr": 31}[target]
     found = facts_of(elic("compress", photo, out, "--bundle", trained_path, target, value, "--json"))
     assert found["step"] != 1
+    if target == "--psnr":
+        picture = trained_codec.decompress(out.read_bytes())
+        assert psnr(read_image(photo), picture) == pytest.approx(31, abs=0.05)
     if target != "--psnr":
         assert 0.78 * own["bytes"] < found["bytes"] == out.stat().st_size <= 0.8 * own["bytes"] + 1
 

@@ -2,12 +2,13 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from elic_runtime import pillow
+from elic_runtime import pillow, read_info
 from elic_runtime.metrics import psnr
 from PIL import Image, UnidentifiedImageError
 
@@ -58,14 +59,28 @@ def test_options_choose_bundle_and_rate(trained_path, picture):
         saved(picture, step=2, psnr=30)
     with pytest.raises(OSError, match="step=9: it must be from"):
         saved(picture, step=9)
+    with pytest.raises(OSError, match="bytes=0: it must be a positive number"):
+        saved(picture, bytes=0)
+    assert saved(picture, psnr=None) == saved(picture)
+
+
+def test_each_half_of_a_bundle_is_enough(bundle, picture, tmp_path, monkeypatch):
+    data = saved(picture)
+    viewer = shutil.copytree(bundle, tmp_path / "viewer", ignore=shutil.ignore_patterns("g_a*.onnx", "h_a.onnx"))
+    camera = shutil.copytree(bundle, tmp_path / "camera", ignore=shutil.ignore_patterns("g_s*.onnx"))
+    monkeypatch.setenv("ELIC_BUNDLE", str(viewer))
+    assert np.asarray(Image.open(io.BytesIO(data))).shape == (128, 192, 3)
+    assert saved(picture, bundle=camera) == data
 
 
 def test_profile_exif_and_xmp_go_along(picture):
     exif = Image.Exif()
-    exif[0x010F] = "Maker"
-    found = Image.open(io.BytesIO(saved(picture, icc_profile=b"a profile", exif=exif, xmp=b"<x/>")))
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    data = saved(picture, icc_profile=b"a profile", exif=exif, xmp=b"<x/>")
+    assert read_info(data).metadata.exif[:4] in (b"II*\0", b"MM\0*")
+    found = Image.open(io.BytesIO(data))
     assert (found.info["icc_profile"], found.info["xmp"]) == (b"a profile", b"<x/>")
-    assert found.getexif()[0x010F] == "Maker"
+    assert (found.getexif()[0x010F], found.getexif()[0x0112]) == ("Maker", 1)
 
 
 def test_other_modes_are_refused(picture):

@@ -82,6 +82,16 @@ def test_a_picture_has_the_quality_that_is_asked_for(trained_codec, cat):
         assert psnr(cat, trained_codec.decompress(data)) == pytest.approx(wanted, abs=0.05)
 
 
+def test_progress_ends_at_its_total(codec, crop):
+    seen = []
+    codec.compress_to(
+        crop,
+        Target("psnr", psnr(crop, codec.decompress(codec.compress(crop, step=1.3)))),
+        progress=lambda *n: seen.append(n),
+    )
+    assert seen[-1][0] == seen[-1][1] == len(seen)
+
+
 def test_few_walks_of_the_context_model_are_enough(trained_path, cat):
     """g_a runs once for each window, and the context model at most eight times."""
     from elic_runtime.runners import onnxruntime_factory
@@ -114,6 +124,11 @@ def test_few_walks_of_the_context_model_are_enough(trained_path, cat):
 def test_a_target_out_of_reach_says_what_is_possible(codec, crop, target, said):
     with pytest.raises(TargetError, match=said):
         codec.compress_to(crop, target)
+
+
+def test_a_target_is_a_quantity_that_there_is():
+    with pytest.raises(ElicError, match="PSNR: a target is one of bytes, bpp, psnr"):
+        Target("PSNR", 30)
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from elic_models import ELIC
+from elic_runtime.steps import STEP_UNIT
 from torch import nn
 
 from elic_export.errors import InexactError
@@ -89,8 +90,8 @@ def prove(model: ELIC, medians: Float64) -> list[LayerProof]:
 
 
 def _mean_grid(model: ELIC) -> float:
-    """Return the step of the means, the first half of a parameter net's output. y_hat is a mean plus a symbol."""
-    steps = [1.0]
+    """Return the grid of y_hat: a mean, from the first half of a parameter net's output, plus a symbol times a step."""
+    steps = [1 / STEP_UNIT]
     for context in model.contexts:
         for net in (context.aggregation, context.anchor_aggregation):
             if net is not None:

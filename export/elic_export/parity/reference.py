@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import torch
@@ -154,10 +153,10 @@ def record_end_to_end(deployment: Deployment, x: Tensor, step: float) -> Arrays:
 
     def code(k: int, half: int, means: Tensor, scales: Tensor) -> Tensor:
         parity = model.parity(half)
-        scaled = (values / step for values in (pack(y_slices[k], parity), scales, means))
-        y_hat, likelihood = conditional(*scaled, training=False)
+        symbols = ((pack(y_slices[k], parity) - means) / step).round()
+        likelihood = conditional.likelihood_lower_bound(conditional._likelihood(symbols, scales / step))
         y_likelihoods[k] += unpack(likelihood, parity)
-        return cast(Tensor, y_hat * step)
+        return symbols * step + means
 
     y_hat = model.code_passes(*model.latent_parameters(z_hat), code)
     b, c, h, w = z_hat.shape

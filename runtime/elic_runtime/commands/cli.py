@@ -146,7 +146,7 @@ def compress(
     from elic_runtime.file_coding import compress_photograph
     from elic_runtime.images import decode_photograph, image_files, read_photograph
 
-    kept = {"all": tuple(KINDS), "icc": ("icc",), "none": ()}[metadata]
+    kept = set({"all": KINDS, "icc": ["icc"], "none": []}[metadata]) - ({"icc"} if srgb else set())
     rate = _rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr})
     left_out: list[str] = []
     jobs = pair(source, target, image_files(source, left_out.append), (SUFFIX,), force)
@@ -154,11 +154,10 @@ def compress(
     codec = Codec.load(_bundle(bundle), decode=psnr is not None, runner=runner, threads=threads, halo=halo)
 
     def run(path: Path, out: Path, show: "Progress | None") -> Facts:
-        keeps = {"keep_profile": not srgb and "icc" in kept}
         if path == STREAM:
-            photograph = decode_photograph(read_input(path), name_of(path), **keeps)
+            photograph = decode_photograph(read_input(path), name_of(path), keep_profile=True)
         else:
-            photograph = read_photograph(path, **keeps)
+            photograph = read_photograph(path, keep_profile=True)
         data, coded = compress_photograph(codec, photograph, rate, keep=kept, tiles=tiles, progress=show)
         write_output(out, data)
         return coding_facts(path, out, coded) | {"converted_from": coded.converted_from}
@@ -219,9 +218,7 @@ def thumbnail(
     source: FileArgument,
     target: PictureArgument,
     bundle: BundleOption = None,
-    size: Annotated[
-        Literal["1/16", "1/8"], typer.Option(help="Size of the thumbnail, as a share of the image's.")
-    ] = "1/8",
+    size: Annotated[Share, typer.Option(help="Size of the thumbnail, as a share of the image's.")] = "1/8",
     threads: ThreadsOption = 0,
     partial: PartialOption = False,
     at_once: JobsOption = 1,

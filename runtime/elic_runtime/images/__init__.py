@@ -8,8 +8,8 @@ array ─ writing ─ file          folder ─ folders ─ files
 """
 
 from elic_runtime.images.folders import container_files, image_files
-from elic_runtime.images.reading import Photograph, decode_photograph, read_image, read_photograph
-from elic_runtime.images.writing import WRITABLE, encode_image, holds_metadata, write_image
+from elic_runtime.images.reading import Photograph, decode_photograph, in_srgb, read_image, read_photograph
+from elic_runtime.images.writing import WRITABLE, encode_image, encode_picture, write_image
 
 __all__ = [
     "WRITABLE",
@@ -17,8 +17,9 @@ __all__ = [
     "container_files",
     "decode_photograph",
     "encode_image",
-    "holds_metadata",
+    "encode_picture",
     "image_files",
+    "in_srgb",
     "read_image",
     "read_photograph",
     "write_image",

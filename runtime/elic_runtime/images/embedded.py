@@ -1,5 +1,6 @@
 """EXIF and XMP that image files contain, as bytes that another file can hold."""
 
+import re
 import struct
 from typing import Any
 
@@ -8,8 +9,11 @@ from PIL import ImageFile
 from elic_runtime.metadata import Metadata
 
 _EXIF_PREFIX = b"Exif\0\0"
-_ORIENTATION, _SHORT = 0x0112, 3
-_UPRIGHT = 1
+_ORIENTATION, _UPRIGHT = 0x0112, 1
+_LAYOUTS = {1: "B", 3: "H", 4: "I"}
+"""How an integer of EXIF is stored, by its type."""
+
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>)\s*)[2-8]""")
 
 XMP_TEXT = "XML:com.adobe.xmp"
 """The keyword of the text of a PNG that is XMP."""
@@ -21,7 +25,7 @@ _OTHERS = {"comment": "a comment", "photoshop": "IPTC"}
 def read_embedded(file: ImageFile.ImageFile) -> tuple[Metadata, tuple[str, ...]]:
     """Return the EXIF and the XMP of a loaded image, and the names of what else there is and is not kept.
 
-    The orientation in EXIF becomes that of an upright picture, since reading a photograph turns it.
+    The orientation in them becomes that of an upright picture, since reading a photograph turns it.
 
     Parameters
     ----------
@@ -29,11 +33,12 @@ def read_embedded(file: ImageFile.ImageFile) -> tuple[Metadata, tuple[str, ...]]
         The image.
 
     """
+    file.load()  # a PNG may have them after its pixels
     exif, xmp = _bytes(file.info.get("exif")), _bytes(file.info.get("xmp"))
     others = [name for key, name in _OTHERS.items() if file.info.get(key)]
     if set(getattr(file, "text", ())) - {XMP_TEXT}:
         others.append("text")
-    return Metadata(exif=upright(exif) if exif else None, xmp=xmp or None), tuple(others)
+    return Metadata(exif=upright(exif) if exif else None, xmp=upright_xmp(xmp) if xmp else None), tuple(others)
 
 
 def upright(exif: bytes) -> bytes:
@@ -57,9 +62,14 @@ def upright(exif: bytes) -> bytes:
     (count,) = struct.unpack_from(f"{order}H", data, first)
     for entry in range(first + 2, min(first + 2 + 12 * count, len(data) - 11), 12):
         tag, kind = struct.unpack_from(f"{order}2H", data, entry)
-        if tag == _ORIENTATION and kind == _SHORT:
-            struct.pack_into(f"{order}H", data, entry + 8, _UPRIGHT)
+        if tag == _ORIENTATION and kind in _LAYOUTS:
+            struct.pack_into(order + _LAYOUTS[kind], data, entry + 8, _UPRIGHT)
     return bytes(data)
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """Return XMP whose orientation, if it has one, says that the picture is upright."""
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def _bytes(value: Any) -> bytes:

@@ -53,6 +53,29 @@ class Photograph:
     others: tuple[str, ...] = ()
 
 
+def in_srgb(photograph: Photograph) -> Photograph:
+    """Return a photograph whose colours are converted to sRGB, if it has a colour profile.
+
+    Parameters
+    ----------
+    photograph : Photograph
+        The photograph.
+
+    Raises
+    ------
+    ImageError
+        If its profile is damaged.
+
+    """
+    if photograph.metadata.icc is None:
+        return photograph
+    raster = Raster(photograph.pixels, profile=photograph.metadata.icc)
+    pixels, converted_from, _ = to_rgb(raster, keep_profile=False)
+    return replace(
+        photograph, pixels=pixels, converted_from=converted_from, metadata=replace(photograph.metadata, icc=None)
+    )
+
+
 def read_image(path: str | os.PathLike[str]) -> Image:
     """Read a photograph as an array.
 

@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFile
 
 from elic_runtime.errors import ImageError
+from elic_runtime.images.embedded import upright_xmp
 from elic_runtime.images.quiet import without_stderr
 from elic_runtime.images.rasters import (
     Raster,
@@ -31,7 +32,8 @@ from elic_runtime.metadata import Metadata
 
 _SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIPS, _ORIENTATION, _CHANNELS, _STRIP_BYTES, _PLANAR = 266, 273, 274, 277, 279, 284
-_TILES, _TILE_BYTES, _EXTRA, _FORMAT, _XMP, _IPTC, _EXIF, _PROFILE = 324, 325, 338, 339, 700, 33723, 34665, 34675
+_TILES, _TILE_BYTES, _EXTRA, _FORMAT, _XMP, _IPTC = 324, 325, 338, 339, 700, 33723
+_EXIF, _PROFILE, _GPS = 34665, 34675, 34853
 
 _PARTS = ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
 """Tags of where the parts of the pixels begin and of how long they are, each for strips and for tiles."""
@@ -39,12 +41,12 @@ _PARTS = ((_STRIPS, _TILES), (_STRIP_BYTES, _TILE_BYTES))
 _READ = frozenset(
     {
         *(_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIPS, _ORIENTATION),
-        *(_CHANNELS, _STRIP_BYTES, _PLANAR, _TILES, _TILE_BYTES, _EXTRA, _FORMAT, _XMP, _IPTC, _EXIF, _PROFILE),
+        *(_CHANNELS, _STRIP_BYTES, _PLANAR, _TILES, _TILE_BYTES, _EXTRA, _FORMAT, _XMP, _PROFILE),
     }
 )
 """The tags that are read."""
 
-_LOST = {_EXIF: "EXIF of a TIFF", _IPTC: "IPTC"}
+_LOST = {_EXIF: "EXIF of a TIFF", _GPS: "a place", _IPTC: "IPTC"}
 """Tags whose content is not kept, and its names in messages."""
 
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 18: "u8"}
@@ -82,6 +84,8 @@ class Tags:
         The integers of each tag.
     blocks : dict
         The bytes of the tags that hold a colour profile or XMP.
+    lost : set of int
+        Tags that it has and that are not kept.
     orientation_at : int, optional
         Where in the file the value of the orientation is; None if it has none.
 
@@ -90,6 +94,7 @@ class Tags:
     order: str
     values: dict[int, tuple[int, ...]] = field(default_factory=dict)
     blocks: dict[int, bytes] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
     orientation_at: int | None = None
 
     def one(self, tag: int, default: int) -> int:
@@ -149,9 +154,10 @@ def read(data: bytes) -> Raster:
         raise ImageError(f"TIFFs of this layout ({_layout(tags)}) are not read: save it again uncompressed or as PNG")
     if pixels.shape[:2] != (tags.one(_LENGTH, 0), tags.one(_WIDTH, 0)):
         raise ImageError("its decoded size is not the one that its tags state")
-    others = [name for tag, name in _LOST.items() if tag in tags.values]
-    xmp = Metadata(xmp=tags.blocks.get(_XMP))
-    return Raster(pixels, tags.one(_ORIENTATION, 1), tags.blocks.get(_PROFILE), xmp, tuple(others))
+    others = [name for tag, name in _LOST.items() if tag in tags.lost]
+    xmp = tags.blocks.get(_XMP)
+    metadata = Metadata(xmp=upright_xmp(xmp) if xmp else None)
+    return Raster(pixels, tags.one(_ORIENTATION, 1), tags.blocks.get(_PROFILE), metadata, tuple(others))
 
 
 def _only_page(data: bytes) -> tuple[int, Tags]:
@@ -189,6 +195,8 @@ def _pages(data: bytes) -> Iterator[Tags]:
 
 def _read_entry(data: bytes, at: int, tags: Tags, value_of: str) -> None:
     tag, kind, count = struct.unpack_from(f"{tags.order}HH{value_of}", data, at)
+    if tag in _LOST:
+        tags.lost.add(tag)
     if tag not in _READ or kind not in _TYPES or not count:
         return
     dtype = np.dtype(tags.order + _TYPES[kind])

@@ -8,6 +8,7 @@ import pytest
 from elic_runtime import Codec, ImageError, Metadata, read_info
 from elic_runtime.file_coding import compress_photograph, decompress_data
 from elic_runtime.images import decode_photograph, encode_image
+from elic_runtime.images import in_srgb as converted
 from elic_runtime.images.embedded import upright
 from elic_runtime.metadata import MAX_METADATA
 from PIL import Image, ImageOps, PngImagePlugin
@@ -122,15 +123,20 @@ def test_damaged_exif_is_left_alone(data):
     [
         (("icc", "exif", "xmp"), {"icc", "exif", "xmp"}, ()),
         (("icc",), {"icc"}, ("EXIF", "XMP")),
-        ((), set(), ("ICC", "EXIF", "XMP")),
+        ((), set(), ("EXIF", "XMP")),
     ],
 )
 def test_a_file_keeps_what_is_asked_for_and_says_what_it_drops(codec, pixels, keep, kinds, dropped):
     photograph = decode_photograph(saved(pixels, "JPEG", icc_profile=ICC, exif=exif(), xmp=XMP), "a", keep_profile=True)
     data, coded = compress_photograph(codec, photograph, keep=keep)
     assert {name for name, _ in read_info(data).metadata.items()} == kinds
-    assert coded.dropped == dropped
-    bare = codec.compress(photograph.pixels)
+    assert coded.dropped == (*dropped,)
+    pixels = photograph.pixels
+    if "icc" not in keep:
+        assert coded.converted_from == "Display P3"
+        pixels = converted(photograph).pixels
+        assert (pixels != photograph.pixels).any()
+    bare = codec.compress(pixels)
     assert len(data) - len(bare) < read_info(data).metadata.size + 4 * len(kinds) + 5
     assert (codec.decompress(data) == codec.decompress(bare)).all()
 
@@ -153,9 +159,61 @@ def test_it_comes_out_again(codec, pixels, suffix):
 def test_formats_without_profiles_get_srgb(codec, pixels, suffix):
     data = codec.compress(pixels, metadata=Metadata(icc=ICC, xmp=XMP))
     written, coded = decompress_data(codec, data, suffix)
-    assert coded.dropped == ("ICC", "XMP")
+    assert (coded.dropped, coded.converted_from) == (("XMP",), "Display P3")
     found = np.asarray(opened(written)).astype(int)
     assert np.abs(found - in_srgb(codec.decompress(data), SRGB_CURVE, DISPLAY_P3)).max() <= 2
+
+
+def test_a_tiff_is_stored_as_its_own_tags_say(codec, pixels):
+    """EXIF of a camera's TIFF says how that one was stored, which must not get into the one that is written."""
+    tags = Image.Exif()
+    tags.update({256: 4000, 257: 3000, 262: 6, 278: 0, 338: 1, 339: 3, MAKE: "Maker"})
+    tags.get_ifd(0x8769)[0x9003] = "2026:11:29 12:00:00"
+    data = codec.compress(pixels, metadata=Metadata(exif=upright(tags.tobytes())))
+    written, coded = decompress_data(codec, data, ".tif")
+    assert coded.dropped == ()
+    picture = opened(written)
+    assert (np.asarray(picture) == codec.decompress(data)).all()
+    assert picture.getexif()[MAKE] == "Maker"
+    assert picture.getexif().get_ifd(0x8769)[0x9003] == "2026:11:29 12:00:00"
+
+
+@pytest.mark.parametrize("exif", [b"II*\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + bytes(40)])
+def test_damaged_exif_is_left_out_of_a_tiff(codec, pixels, exif, recwarn):
+    data = codec.compress(pixels, metadata=Metadata(exif=exif))
+    written, coded = decompress_data(codec, data, ".tif")
+    assert (np.asarray(opened(written)) == codec.decompress(data)).all()
+    assert coded.dropped in ((), ("EXIF",))
+    assert not recwarn.list
+
+
+def test_exif_is_stored_without_the_prefix_of_a_jpeg(codec, pixels):
+    with pytest.raises(ImageError, match="EXIF must be a TIFF structure"):
+        codec.compress(pixels, metadata=Metadata(exif=exif()))
+
+
+@pytest.mark.parametrize(
+    "text", ['<x tiff:Orientation="6"/>', "<tiff:Orientation>8</tiff:Orientation>", "<x tiff:Orientation = '3'/>"]
+)
+def test_the_orientation_of_xmp_is_applied_once(codec, pixels, text):
+    xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{text}</x:xmpmeta>'.encode()
+    data = saved(pixels, "JPEG", xmp=xmp, quality=95)
+    found = decode_photograph(data, "a", keep_profile=True)
+    assert b"1" in found.metadata.xmp[30:]
+    assert not any(digit in found.metadata.xmp[30:] for digit in b"368")
+    written, _ = decompress_data(codec, codec.compress(found.pixels, metadata=found.metadata), ".png")
+    assert decode_photograph(written, "a").pixels.shape == found.pixels.shape
+
+
+def test_xmp_after_the_pixels_of_a_png_is_found(pixels):
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    whole = saved(pixels, "PNG", pnginfo=text, exif=exif(1))
+    at = whole.index(b"iTXt") - 4
+    length = struct.unpack_from(">I", whole, at)[0] + 12
+    end = whole.index(b"IEND") - 4
+    moved = whole[:at] + whole[at + length : end] + whole[at : at + length] + whole[end:]
+    assert decode_photograph(moved, "a").metadata.xmp == XMP
 
 
 def test_a_damaged_profile_is_carried_but_cannot_be_converted(codec, pixels):
