@@ -155,7 +155,7 @@ def _of_tiff(metadata: Metadata) -> tuple[dict[str, Any], Metadata]:
             metadata = replace(metadata, exif=None)
     if metadata.xmp is not None:
         tags[_XMP_TAG] = metadata.xmp
-    return {"icc_profile": metadata.icc, "exif": tags}, metadata
+    return {"icc_profile": metadata.icc, "exif": tags.tobytes()}, metadata
 
 
 def _describing(exif: bytes) -> PillowImage.Exif:
