@@ -191,15 +191,14 @@ def test_a_halo_that_leaves_no_room_makes_tiles(bundle_path, cat):
 def test_every_engine_reads_what_any_wrote(compiled_path, trained, cat):
     """The embedded model, with one picture for all: windows on four engines, and the photograph whole."""
     codecs = {name: Codec.load(compiled_path, runner=name) for name in ("onnxruntime", "mnn", "openvino", "iree")}
-    cat = cat[:250, :240]  # four windows
+    cat = cat[:250, :240]
     whole = codecs["whole"] = trained(256, 256)
     files = {name: codec.compress(cat) for name, codec in codecs.items()}
-    # In windows of 128x192 one symbol of slice 0 falls to the other side, which moves a file of 7 kB by 0.4 %.
-    shares = {name: len(data) / len(files["whole"]) for name, data in files.items()}
-    assert all(0.995 <= share <= 1.002 for share in shares.values()), shares
+    sizes = {name: len(data) for name, data in files.items()}
+    assert max(sizes.values()) <= 1.002 * min(sizes.values()), sizes
     expected = psnr(cat, whole.decompress(files["whole"]))
     for name, data in files.items():
         picture = whole.decompress(data)
-        assert psnr(cat, picture) == pytest.approx(expected, abs=0.02)
+        assert psnr(cat, picture) == pytest.approx(expected, abs=0.01)
         for reader, codec in codecs.items():
             assert farthest(codec.decompress(data), picture) <= 1, (name, reader)
