@@ -10,6 +10,8 @@ NO_ENTROPY := build/no-entropy-512x512
 BUNDLE ?= $(STATIC)
 PHOTO := build/photos/astronaut.png
 IMAGES ?= build/photos
+# Two processes that share the tests; a process takes up to 3 GB.
+WORKERS := --numprocesses 2 --dist worksteal
 CONFIG ?=
 OUT ?=
 CHECKPOINT ?=
@@ -90,10 +92,10 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(WORKERS) -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/pytest --cov
+	$(BIN)/pytest $(WORKERS) --cov
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/docs

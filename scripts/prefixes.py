@@ -1,6 +1,6 @@
 """Show what a file gives after each of its passes: a table over photographs, and a contact sheet of one.
 
-python prefixes.py BUNDLE FOLDER SHEET.png [--of NAME]
+python prefixes.py BUNDLE FOLDER SHEET.jpg [--of NAME]
 """
 
 import argparse
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from elic_runtime import Codec
 from elic_runtime.container_reading import parse
-from elic_runtime.images import image_files, read_image, write_image
+from elic_runtime.images import image_files, read_image
 from elic_runtime.metrics import psnr
 from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-SHOWN = 320
+SHOWN = 240
 """Width of a picture in the contact sheet, pixels."""
 
 COLUMNS = 4
@@ -35,7 +35,7 @@ def passes_of(data: bytes) -> list[tuple[str, int]]:
     return states
 
 
-def sheet(pictures: list[np.ndarray], captions: list[str]) -> np.ndarray:
+def sheet(pictures: list[np.ndarray], captions: list[str]) -> Image.Image:
     """Return pictures side by side, with their captions."""
     height = round(SHOWN * pictures[0].shape[0] / pictures[0].shape[1])
     rows = -(-len(pictures) // COLUMNS)
@@ -45,7 +45,7 @@ def sheet(pictures: list[np.ndarray], captions: list[str]) -> np.ndarray:
         left, top = i % COLUMNS * (SHOWN + 4), i // COLUMNS * (height + 22)
         whole.paste(Image.fromarray(picture).resize((SHOWN, height), Image.Resampling.LANCZOS), (left, top))
         draw.text((left + 2, top + height + 3), caption, "black", font_size=13)
-    return np.asarray(whole)
+    return whole
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
             captions = [
                 f"{n}: {100 * s:.0f} %, {q:.1f} dB" for n, s, q in zip(names, shares[-1], qualities[-1], strict=True)
             ]
-            write_image(options.sheet, sheet([*pictures, image], [*captions, "the photograph"]))
+            sheet([*pictures, image], [*captions, "the photograph"]).save(options.sheet, quality=88)
             options.of = path.name
     table = Table("after", "bytes", "PSNR dB", box=None, pad_edge=False)
     for name, share, quality in zip(names, np.mean(shares, 0), np.mean(qualities, 0), strict=True):

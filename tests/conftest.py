@@ -6,6 +6,7 @@ are ONNX Runtime's.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from elic_models import Checkpoint, default_checkpoint, load_checkpoint
 from elic_runtime import Codec
 from elic_runtime.images import read_image
 from elic_runtime.shapes import Extent
+from filelock import FileLock
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 
@@ -91,11 +93,32 @@ def trained_deployment(trained_checkpoint, trained_calibration) -> Deployment:
 
 
 @pytest.fixture(scope="session")
-def trained_path(trained_deployment, config, tmp_path_factory) -> Path:
+def once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Makes a folder of a name for all of pytest's processes: the first that asks fills it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "once"
+    shared.mkdir(exist_ok=True)
+
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        path, unfinished = shared / name, shared / f"unfinished-{name}"
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                fill(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_path(config, request, once) -> Path:
     """A bundle of the embedded model, exact as by default."""
-    path = tmp_path_factory.mktemp("trained") / "static-128x192"
-    export_bundle(trained_deployment, config, path)
-    return path
+
+    def fill(path: Path) -> None:
+        export_bundle(request.getfixturevalue("trained_deployment"), config, path)
+
+    return once("trained-128x192", fill)
 
 
 COMPILERS = ("mnn", "openvino", "iree")
@@ -103,13 +126,15 @@ COMPILERS = ("mnn", "openvino", "iree")
 
 
 @pytest.fixture(scope="session")
-def compiled_path(trained_path, tmp_path_factory) -> Path:
+def compiled_path(trained_path, once) -> Path:
     """The same bundle, compiled with every compiler that is installed with the tests; copy it before changing it."""
-    path = linked(trained_path, tmp_path_factory.mktemp("compiled") / "static-128x192")
-    for result in compile_bundle(path, COMPILERS):
-        if isinstance(result, ExportError):
-            raise result
-    return path
+
+    def fill(path: Path) -> None:
+        for result in compile_bundle(linked(trained_path, path), COMPILERS):
+            if isinstance(result, ExportError):
+                raise result
+
+    return once("compiled-128x192", fill)
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ def obtain_calibration(model: ELIC, path: Path, progress: Progress = iter) -> Ca
     Returns
     -------
     Calibration
-        The peaks.
+        The peaks and the head; a file of an earlier release may hold no head.
 
     Raises
     ------
@@ -214,14 +214,14 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write a `calibration.npz`. Equal peaks give equal bytes.
+    """Write a `calibration.npz`. Equal calibrations give equal bytes.
 
     Parameters
     ----------
     path : Path
         The file to write.
     calibration : Calibration
-        The peaks.
+        The peaks and, where there is one, the head for thumbnails.
 
     """
     head = {} if calibration.head is None else {ARRAY: calibration.head.weights}

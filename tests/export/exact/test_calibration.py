@@ -11,3 +11,6 @@ def test_the_stored_calibration_is_that_of_the_shipped_photographs(trained_check
     for name, peak in now.peaks.items():
         # Peaks are rounded up to 8 bits: another order of sums may round one to the next.
         np.testing.assert_allclose(peak, trained_calibration.peaks[name], rtol=2**-7, err_msg=name)
+    stored = trained_calibration.head.weights
+    # A latent near a half may be rounded to the other side by another order of sums, and moves the head a little.
+    np.testing.assert_allclose(now.head.weights, stored, atol=1e-3 * np.abs(stored).max())
