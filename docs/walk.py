@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import wrap
-from xml.sax.saxutils import escape
 
 from elic_export.graphs.declare import model_info
 from elic_models.spec import ModelSpec
+from elic_runtime.reports.diagram import CHARACTER, PADDING, SIZES, Drawing, Kind
 from elic_runtime.shapes import Dim
 from elic_runtime.subgraphs import ANCHOR, H_S, NONANCHOR, Subgraph, pass_name, subgraphs
 
@@ -23,80 +23,6 @@ LANE = 300
 LEFT, CENTRE, RIGHT = MARGIN, MARGIN + LANE + 50, WIDTH - MARGIN - LANE
 MIDDLE = RIGHT - 50 - CENTRE
 """Where the three columns begin, and the width of the one between."""
-PADDING, TITLE, LINE = 10, 18, 15
-"""Pixels inside of a box, and the heights of its title and of each line below."""
-
-TITLE_SIZE, LINE_SIZE = 13, 11
-CHARACTER = 0.62
-"""Width of a monospaced character, in heights of the font: 0.60 in the common ones."""
-
-FILLS = {"room": "#f4f4f4", "encoder": "#dfeafb", "both": "#fdebc8", "decoder": "#dff2e1"}
-STYLE = """\
-text { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 11px; fill: #222 }
-.title { font-size: 13px; font-weight: bold }
-.band { font-family: "DejaVu Sans", Verdana, sans-serif; font-size: 15px; font-weight: bold }
-.note { font-family: "DejaVu Sans", Verdana, sans-serif; fill: #444 }
-.arrow { fill: none; stroke: #444; stroke-width: 1.5; marker-end: url(#head) }
-.both-ways { marker-start: url(#head) }
-"""
-
-
-class Drawing:
-    """Elements of an SVG, in the order in which they are drawn."""
-
-    def __init__(self) -> None:
-        self._elements: list[str] = []
-
-    def frame(self, x: int, y: int, width: int, height: int) -> None:
-        """Draw a dashed frame around what belongs together."""
-        self._elements.append(
-            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="8" fill="none" stroke="#888" '
-            'stroke-dasharray="6 4"/>'
-        )
-
-    def rectangle(self, x: int, y: int, width: int, height: int, kind: str) -> None:
-        """Draw a filled rectangle; what both halves run has a thick border."""
-        border = 'stroke="#b06f00" stroke-width="2.5"' if kind == "both" else 'stroke="#777"'
-        self._elements.append(
-            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="5" fill="{FILLS[kind]}" {border}/>'
-        )
-
-    def box(self, x: int, y: int, width: int, height: int, kind: str, title: str, *lines: str) -> None:
-        """Draw a box. Raises ValueError for text that does not fit into it."""
-        self.rectangle(x, y, width, height, kind)
-        if 2 * PADDING + TITLE + LINE * len(lines) > height + LINE:
-            raise ValueError(f"{title}: {len(lines)} lines are too many for a box {height} high")
-        for i, (text, size) in enumerate([(title, TITLE_SIZE), *((line, LINE_SIZE) for line in lines)]):
-            if CHARACTER * size * len(text) > width - 2 * PADDING:
-                raise ValueError(f"{title}: {text!r} is too long for a box {width} wide")
-            down = y + PADDING + 9 + (TITLE + LINE * (i - 1) if i else 0)
-            self.text(x + PADDING, down, text, "" if i else "title")
-
-    def text(self, x: int, y: int, text: str, kind: str = "", anchor: str = "start") -> None:
-        """Write one line; `anchor` says which end of it is at x."""
-        named = f' class="{kind}"' if kind else ""
-        self._elements.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}"{named}>{escape(text)}</text>')
-
-    def arrow(self, *points: tuple[int, int], both_ways: bool = False) -> None:
-        """Draw a line through points, with its head at the last one."""
-        path = " ".join(f"{x},{y}" for x, y in points)
-        self._elements.append(f'<polyline class="arrow{" both-ways" if both_ways else ""}" points="{path}"/>')
-
-    def svg(self) -> str:
-        """The whole file."""
-        return "\n".join(
-            [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-                f'width="{WIDTH}" height="{HEIGHT}">',
-                "<title>How a checkpoint becomes a bundle, and how an image walks through it</title>",
-                f"<style>\n{STYLE}</style>",
-                '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
-                'orient="auto-start-reverse"><path d="M0,0 L10,5 L0,10 z" fill="#444"/></marker></defs>',
-                f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-                *self._elements,
-                "</svg>\n",
-            ]
-        )
 
 
 def draw() -> str:
@@ -105,7 +31,8 @@ def draw() -> str:
     drawing = Drawing()
     _draw_export(drawing)
     _draw_runtime(drawing, subgraphs(model), len(model.groups))
-    return drawing.svg()
+    title = "How a checkpoint becomes a bundle, and how an image walks through it"
+    return drawing.svg(WIDTH, HEIGHT, title, paper=True) + "\n"
 
 
 def _draw_export(drawing: Drawing) -> None:
@@ -167,14 +94,14 @@ def _draw_both(drawing: Drawing, table: dict[str, Subgraph], n_slices: int) -> i
 def _draw_coding(drawing: Drawing, top: int) -> int:
     """What the walk gives to the coder or takes from it, down to the file. Returns where the file begins."""
     column, coder = CENTRE + MIDDLE // 2, top + 46
-    drawing.arrow((column, top), (column, coder), both_ways=True)
+    drawing.arrow((column, top), (column, coder), heads="both")
     drawing.text(column + 12, top + 20, "symbols of each pass, and", "note")
     drawing.text(column + 12, top + 36, "the scale index of each symbol", "note")
     drawing.text(column - 12, top + 20, "down: compress", "note", "end")
     drawing.text(column - 12, top + 36, "up: decompress", "note", "end")
     drawing.box(CENTRE, coder, MIDDLE, 56, "room", "entropy coder: coder/", "a stream for z, and one for each pass")
     file = coder + 82
-    drawing.arrow((column, coder + 56), (column, file), both_ways=True)
+    drawing.arrow((column, coder + 56), (column, file), heads="both")
     drawing.box(CENTRE, file, MIDDLE, 56, "room", "file, .elic: container.py", "header, streams and checksums")
     return file
 
@@ -210,12 +137,13 @@ def _draw_decoder(drawing: Drawing, table: dict[str, Subgraph], file: int) -> No
 def _draw_legend(drawing: Drawing, y: int) -> None:
     """What the colours mean."""
     x = MARGIN
-    for kind, meaning in (
+    meanings: tuple[tuple[Kind, str], ...] = (
         ("encoder", "subgraph of the encoder"),
         ("both", "subgraph that decides symbols, run by both"),
         ("decoder", "subgraph of the decoder"),
         ("room", "code"),
-    ):
+    )
+    for kind, meaning in meanings:
         drawing.rectangle(x, y, 26, 16, kind)
         drawing.text(x + 34, y + 12, meaning, "note")
         x += 34 + 8 * len(meaning) + 30
@@ -229,7 +157,7 @@ def _described(graph: Subgraph) -> list[str]:
 
 def _pass(graph: Subgraph, width: int) -> list[str]:
     """A pass's name, its inputs in as many lines as they take, and its outputs, means first."""
-    characters = int((width - 2 * PADDING) / (CHARACTER * LINE_SIZE))
+    characters = int((width - 2 * PADDING) / (CHARACTER * SIZES[""]))
     taken = wrap("in  " + ", ".join(graph.inputs), characters, subsequent_indent="    ")
     given = f"out {', '.join(graph.outputs)}"
     return [graph.name, *taken, given, f"    means {_shape(graph.outputs['means'].dims)}"]

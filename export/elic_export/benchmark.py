@@ -9,13 +9,13 @@ import multiprocessing
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,6 @@ from numpy.typing import NDArray
 from elic_export.errors import ExportError
 from elic_export.memory import peak_mb
 from elic_export.steadiness import is_steady, peak_gflops
-
-if TYPE_CHECKING:
-    from elic_runtime.coder import Coder, Indexes, Symbols
-    from elic_runtime.tables import CdfTables
 
 STAGES = ("compress", "decompress")
 
@@ -43,8 +39,6 @@ Result = dict[str, Any]
 
 Side = Callable[[Path, Pixels, int], Callable[[], Timing]]
 """Loads a bundle or a checkpoint, and returns what times one run over a photograph with that many threads."""
-
-_CODING = "coding"
 
 _worker: dict[str, Callable[[], Timing]] = {}
 """What this process times, under the key `run`; empty in the parent process."""
@@ -194,39 +188,28 @@ def _pytorch_side(
 
 def _bundle_side(folder: Path, pixels: Pixels, threads: int, *, runner: str) -> Callable[[], Timing]:
     from elic_runtime import Codec
-    from elic_runtime.entries import Interface
-    from elic_runtime.runners import Arrays, Runner, open_with
+    from elic_runtime.runners import open_with
     from elic_runtime.shapes import MAX_PIXELS
+    from elic_runtime.stopwatch import CODING, Stopwatch
     from elic_runtime.subgraphs import deciding_names
 
     bundle, factory = open_with(folder, runner, threads=threads)
     deciding = deciding_names(bundle.manifest.model)
-    inside: dict[str, float] = {}
-
-    def timed(name: str, graph: Path, info: Interface) -> Runner:
-        load = factory(name, graph, info)
-
-        def run_graph(inputs: Arrays) -> Arrays:
-            start = time.perf_counter()
-            outputs = load(inputs)
-            inside[name] = inside.get(name, 0.0) + time.perf_counter() - start
-            return outputs
-
-        return run_graph
-
-    codec = Codec(bundle, timed, encode=True, decode=True, max_pixels=MAX_PIXELS)
-    codec.coder = _TimedCoder(codec.coder, inside)
+    stopwatch = Stopwatch()
+    codec = Codec(bundle, stopwatch.factory(factory), encode=True, decode=True, max_pixels=MAX_PIXELS)
+    codec.coder = stopwatch.coder(codec.coder)
     stages: dict[str, Callable[[Any], Any]] = {"compress": codec.compress, "decompress": codec.decompress}
 
     def run() -> Timing:
         timing = {}
         data: Any = pixels
         for stage, work in stages.items():
-            inside.clear()
+            stopwatch.reset()
             start = time.perf_counter()
             data = work(data)
             timing[stage] = time.perf_counter() - start
-            coding = inside.pop(_CODING)
+            inside = stopwatch.seconds
+            coding = inside.pop(CODING)
             context = sum(inside[name] for name in deciding)
             graphs = sum(inside.values())
             parts = (graphs - context, context, coding, timing[stage] - graphs - coding)
@@ -234,30 +217,6 @@ def _bundle_side(folder: Path, pixels: Pixels, threads: int, *, runner: str) -> 
         return timing
 
     return run
-
-
-class _TimedCoder:
-    """An entropy coder that adds its time to `inside`, under the key `_CODING`."""
-
-    def __init__(self, coder: "Coder", inside: dict[str, float]) -> None:
-        self.name = coder.name
-        self._coder, self._inside = coder, inside
-
-    def encode(self, symbols: "Symbols", indexes: "Indexes", tables: "CdfTables") -> bytes:
-        """Encode as `Coder.encode`."""
-        with self._timed():
-            return self._coder.encode(symbols, indexes, tables)
-
-    def decode(self, data: bytes, indexes: "Indexes", tables: "CdfTables") -> "Symbols":
-        """Decode as `Coder.decode`."""
-        with self._timed():
-            return self._coder.decode(data, indexes, tables)
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._inside[_CODING] = self._inside.get(_CODING, 0.0) + time.perf_counter() - start
 
 
 def _cut(bundle: Path, pixels: Pixels) -> dict[str, int]:

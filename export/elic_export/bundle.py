@@ -32,6 +32,7 @@ from elic_export.config import ExportConfig
 from elic_export.errors import ConfigError, ExportError
 from elic_export.exact.calibration import write_calibration
 from elic_export.exact.deployment import Deployment, fingerprint
+from elic_export.graphs.costs import graph_cost
 from elic_export.graphs.declare import Declaration, declare_codec, declare_no_entropy, model_info
 from elic_export.int8_layers import Int8Layers
 from elic_export.known_input import known_patches, known_trace
@@ -301,8 +302,9 @@ def write_graph(
         graph = to_int8(exported.name, graph, int8.ranges)
         onnx.checker.check_model(graph, full_check=True)
         check_operators(exported.name, graph, config.allowed_operators)
+    inputs = _tensor_infos(graph.graph.input, exported.inputs, config, extent)
     # Counted before the weights leave the graph.
-    operators = operator_counts(graph)
+    operators, cost = operator_counts(graph), graph_cost(graph, {tensor.name: tensor.largest for tensor in inputs})
     data = f"{path.name}.data" if config.external_data else None
     if data is not None:
         onnx.external_data_helper.convert_model_to_external_data(
@@ -315,12 +317,14 @@ def write_graph(
     return SubgraphInfo(
         file=path.name,
         sha256=sha256_file(path),
-        inputs=_tensor_infos(graph.graph.input, exported.inputs, config, extent),
+        inputs=inputs,
         outputs=_tensor_infos(graph.graph.output, exported.outputs, config, extent),
         operators=operators,
         external_data=_file_info(external) if external is not None and external.is_file() else None,
         cut_after=exported.cut_after,
         reach=exported.reach,
+        multiply_adds=cost.multiply_adds // config.batch.max,
+        parameters=cost.parameters,
     )
 
 

@@ -164,6 +164,11 @@ class SubgraphInfo(Interface, FileInfo):
         For a half of g_s: the node of g_s whose output is passed from the first half to the second.
     reach : Reach, optional
         The receptive field, of a graph that is not made of others.
+    multiply_adds : int, optional
+        Multiply-adds of its convolutions and matrix products, for one image of the largest size that it takes. They are
+        proportional to the image's pixels.
+    parameters : int, optional
+        Numbers in the weights and biases of these. Manifests that were written before these two were counted lack both.
 
     """
 
@@ -171,6 +176,8 @@ class SubgraphInfo(Interface, FileInfo):
     external_data: FileInfo | None = None
     cut_after: Annotated[str, Field(pattern=r"^/\d{1,2}/")] | None = None
     reach: Reach | None = None
+    multiply_adds: Annotated[int, Field(ge=0)] | None = None
+    parameters: Annotated[int, Field(ge=0)] | None = None
 
 
 class ConformanceInfo(FileInfo):

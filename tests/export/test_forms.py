@@ -13,10 +13,10 @@ from elic_export.thresholds import read_thresholds
 from elic_export.yaml_file import DEPLOY_CONFIGS
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
-from elic_runtime.commands.evaluate import evaluate
 from elic_runtime.images import write_image
 from elic_runtime.runners import onnxruntime_factory
 from elic_runtime.shapes import Batch, Extent
+from measured import points_of
 
 THRESHOLDS = DEPLOY_CONFIGS / "thresholds.yaml"
 
@@ -98,9 +98,9 @@ def test_a_batch_end_to_end(checkpoint, float_deployment, no_entropy_path, cat, 
     export_bundle(float_deployment, config, tmp_path / "bundle")
     write_image(tmp_path / "photos/tiles.png", cat[:128, :570])  # three tiles: the last one alone in its group
     write_image(tmp_path / "tile.png", cat[:128, :192])
-    (tiles,) = evaluate(Bundle(tmp_path / "bundle"), [tmp_path / "photos/tiles.png"])
-    (tile,) = evaluate(Bundle(tmp_path / "bundle"), [tmp_path / "tile.png"])
-    (alone,) = evaluate(Bundle(no_entropy_path), [tmp_path / "tile.png"])
+    (tiles,) = points_of(tmp_path / "bundle", tmp_path / "photos/tiles.png")
+    (tile,) = points_of(tmp_path / "bundle", tmp_path / "tile.png")
+    (alone,) = points_of(no_entropy_path, tmp_path / "tile.png")
     assert tile.bpp == pytest.approx(alone.bpp, rel=1e-3)
     assert tiles.bpp == pytest.approx(tile.bpp, rel=0.5)
     assert tile.psnr_db == pytest.approx(alone.psnr_db, abs=0.01)
@@ -183,7 +183,7 @@ def test_likelihoods_stay_in_fp32(
     info = export_bundle(deployed, config, tmp_path / "bundle").subgraphs["no_entropy"]
     assert [t.dtype for t in (*info.inputs, *info.outputs)] == ["float16", "float16", "float32", "float32"]
     write_image(tmp_path / "cat.png", cat[:128, :192])
-    (found,) = evaluate(Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"])
-    (expected,) = evaluate(Bundle(no_entropy_path), [tmp_path / "cat.png"])
+    (found,) = points_of(tmp_path / "bundle", tmp_path / "cat.png")
+    (expected,) = points_of(no_entropy_path, tmp_path / "cat.png")
     assert found.bpp == pytest.approx(expected.bpp, rel=0.02)
     assert found.psnr_db == pytest.approx(expected.psnr_db, abs=0.1)

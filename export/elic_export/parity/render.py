@@ -1,12 +1,11 @@
 """Show a parity report to people: tables on the terminal, and `parity.html`."""
 
-from importlib.resources import files
 from pathlib import Path
 
 from elic_runtime.files import write_bytes
 from elic_runtime.manifest import HTML_NAME, REPORT_NAME
 from elic_runtime.metrics import format_psnr
-from jinja2 import Environment, select_autoescape
+from elic_runtime.reports.templates import environment
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -140,7 +139,6 @@ def render_html(report: Report) -> str:
         The page.
 
     """
-    environment = Environment(autoescape=select_autoescape(default=True))
-    environment.filters["psnr"] = format_psnr
-    source = files("elic_export.parity").joinpath("parity.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(report=report)
+    made = environment("elic_export.parity")
+    made.filters["psnr"] = format_psnr
+    return made.get_template("parity.html.j2").render(report=report, passed=report.passed)

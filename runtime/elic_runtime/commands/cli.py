@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from elic_runtime.commands.console import (
+    BAD_INPUT,
     CHECK_FAILED,
     console,
     fail,
@@ -17,8 +18,9 @@ from elic_runtime.commands.console import (
     progress,
     run_app,
 )
-from elic_runtime.commands.jobs import Facts, coding_facts, pair, run_jobs
-from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
+from elic_runtime.commands.jobs import pair, run_jobs
+from elic_runtime.commands.streams import write_output
+from elic_runtime.engines import EngineName, make_engine
 from elic_runtime.environment import BUNDLE_VARIABLE
 from elic_runtime.errors import ElicError
 from elic_runtime.metadata import KINDS
@@ -29,7 +31,6 @@ from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
 
 if TYPE_CHECKING:
     from elic_runtime.codec import Box
-    from elic_runtime.progress import Progress
     from elic_runtime.rates import Quantity, Target
 
 app = typer.Typer(
@@ -74,6 +75,29 @@ JobsOption = Annotated[
         "with --threads 1, as many as there are cores is fastest.",
     ),
 ]
+AtOnceOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "--workers",
+        min=1,
+        max=4096,
+        help="Images that are worked on at once: by threads, 1 by default, each of which takes the memory of one more "
+        "image; or by workers of Ray, by default as many as there are processors.",
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option("--engine", help="What works on the images of a folder: threads of this process, or workers of Ray."),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Cluster to use with --engine ray, such as auto. The default is RAY_ADDRESS, or else this machine alone.",
+    ),
+]
 HaloOption = Annotated[
     int,
     typer.Option(
@@ -105,12 +129,21 @@ def common(
 @app.command()
 @one_line_errors(ElicError)
 def compress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Image, folder of images, or - for standard input.")],
-    target: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="File to write, a folder if IN is a folder, or - for standard output."),
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="Image, folder of images, URL of either, or - for standard input.")
     ],
-    bundle: BundleOption = None,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="File to write, a folder if IN is a folder, URL of either, or - for standard output."
+        ),
+    ],
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--bundle", envvar=BUNDLE_VARIABLE, show_envvar=False, help="Folder of the exported bundle, or its URL."
+        ),
+    ] = None,
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
     step: Annotated[
@@ -132,7 +165,17 @@ def compress(
         typer.Option("--tiles", help="Code an image that is larger than the graphs in tiles of their own, with seams."),
     ] = False,
     halo: HaloOption = DEFAULT_HALO,
-    at_once: JobsOption = 1,
+    at_once: AtOnceOption = None,
+    engine: EngineOption = "threads",
+    ray_address: RayAddressOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep files in the output folder that are whole, of this bundle and step, and not older than their "
+            "image.",
+        ),
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -141,28 +184,27 @@ def compress(
     RGB, grey, palette and 16-bit photographs of up to 134 megapixels are read, and rounded to 8 bits. Their orientation
     is applied; RGB pictures keep their colour profile, and the colours of others are converted to sRGB.
     """
-    from elic_runtime.codec import Codec
+    from elic_runtime.commands.coding_jobs import CompressJob
     from elic_runtime.container import SUFFIX
-    from elic_runtime.file_coding import compress_photograph
-    from elic_runtime.images import decode_photograph, image_files, read_photograph
+    from elic_runtime.engines.storage import images_in, place
 
     kept = set({"all": KINDS, "icc": ["icc"], "none": []}[metadata]) - ({"icc"} if srgb else set())
-    rate = _rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr})
+    chosen = make_engine(engine, at_once, threads, ray_address)
+    job = CompressJob(
+        bundle or str(_bundle(None)),
+        rate=_rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr}),
+        keep=frozenset(kept),
+        tiles=tiles,
+        runner=runner,
+        threads=chosen.threads,
+        halo=halo,
+        resume=resume,
+    )
     left_out: list[str] = []
-    jobs = pair(source, target, image_files(source, left_out.append), (SUFFIX,), force)
+    images = images_in(place(source), left_out.append)
+    pairs = pair(place(source), place(target), images, (SUFFIX,), force or resume)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), decode=psnr is not None, runner=runner, threads=threads, halo=halo)
-
-    def run(path: Path, out: Path, show: "Progress | None") -> Facts:
-        if path == STREAM:
-            photograph = decode_photograph(read_input(path), name_of(path), keep_profile=True)
-        else:
-            photograph = read_photograph(path, keep_profile=True)
-        data, coded = compress_photograph(codec, photograph, rate, keep=kept, tiles=tiles, progress=show)
-        write_output(out, data)
-        return coding_facts(path, out, coded) | {"converted_from": coded.converted_from}
-
-    run_jobs(jobs, run, "compress", at_once, as_json)
+    run_jobs(pairs, job, "compress", chosen, as_json)
 
 
 @app.command()
@@ -191,25 +233,15 @@ def decompress(
     A file that is damaged or was written with another bundle is refused, and nothing is written for it, unless
     --partial asks for what is there.
     """
-    from elic_runtime.codec import Codec
-    from elic_runtime.file_coding import decompress_data
+    from elic_runtime.commands.coding_jobs import DecompressJob
     from elic_runtime.images import WRITABLE, container_files
 
     box = None if region is None else _box(region)
     left_out: list[str] = []
-    jobs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
+    pairs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), encode=False, runner=runner, threads=threads, halo=halo)
-
-    def run(path: Path, out: Path, show: "Progress | None") -> Facts:
-        suffix = out.suffix or WRITABLE[0]
-        data, coded = decompress_data(
-            codec, read_input(path), suffix, region=box, slices=slices, partial=partial, progress=show
-        )
-        write_output(out, data)
-        return coding_facts(path, out, coded)
-
-    run_jobs(jobs, run, "decompress", at_once, as_json)
+    job = DecompressJob(_bundle(bundle), box, slices, partial, runner, threads, halo)
+    run_jobs(pairs, job, "decompress", make_engine("threads", at_once), as_json)
 
 
 @app.command()
@@ -226,22 +258,14 @@ def thumbnail(
     as_json: JsonOption = False,
 ) -> None:
     """Decompress a small version of an .elic file, or of every .elic file of a folder, without g_s."""
-    from elic_runtime.codec import Codec
-    from elic_runtime.file_coding import thumbnail_data
+    from elic_runtime.commands.coding_jobs import ThumbnailJob
     from elic_runtime.images import WRITABLE, container_files
 
     left_out: list[str] = []
-    jobs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
+    pairs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    codec = Codec.load(_bundle(bundle), encode=False, decode=False, threads=threads)
-
-    def run(path: Path, out: Path, _show: "Progress | None") -> Facts:
-        suffix = out.suffix or WRITABLE[0]
-        data, coded = thumbnail_data(codec, read_input(path), suffix, int(size.removeprefix("1/")), partial=partial)
-        write_output(out, data)
-        return coding_facts(path, out, coded)
-
-    run_jobs(jobs, run, "thumbnail", at_once, as_json)
+    job = ThumbnailJob(_bundle(bundle), int(size.removeprefix("1/")), partial, threads)
+    run_jobs(pairs, job, "thumbnail", make_engine("threads", at_once), as_json)
 
 
 @app.command()
@@ -250,16 +274,35 @@ def info(
     path: Annotated[
         Path, typer.Argument(metavar="FILE_OR_DIR", help="An .elic file, folder of a bundle, or - for standard input.")
     ],
+    graph: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.svg", help="File to draw a bundle's subgraphs to; - for standard output."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe an .elic file or a bundle.
 
-    All bytes of a file are checked; its bundle is not needed.
+    All bytes of a file are checked; its bundle is not needed. --graph draws a bundle besides: its subgraphs, what each
+    computes and holds, the tensors between them, and what runs on the CPU.
     """
-    from elic_runtime.commands.info import bundle_facts, container_facts, print_bundle, print_container
+    from elic_runtime.commands.info import (
+        bundle_facts,
+        check_graph,
+        container_facts,
+        print_bundle,
+        print_container,
+        write_graph,
+    )
+    from elic_runtime.commands.streams import STREAM
 
+    if graph is not None:
+        check_graph(path, graph)
     gather, show = (bundle_facts, print_bundle) if path.is_dir() else (container_facts, print_container)
     facts = gather(path)
+    if graph is not None:
+        write_graph(path, graph)
+    if graph == STREAM:
+        return
     if as_json:
         print_json(facts)
     else:
@@ -270,35 +313,83 @@ def info(
 @one_line_errors(ElicError)
 def evaluate(
     images: Annotated[Path, typer.Option("--images", help="Photograph, or folder of photographs.")],
-    bundle: BundleOption = None,
-    padding: Annotated[
-        Padding, typer.Option(help="Where an image is padded if the graph does not take its size.")
-    ] = "bottom-right",
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--bundle", envvar=BUNDLE_VARIABLE, show_envvar=False, help="Folder of a bundle; may be repeated."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write report.html, results.json and results.csv to. What a run that was stopped has "
+            "measured is taken from there."
+        ),
+    ] = None,
     steps: Annotated[
         str | None,
-        typer.Option(metavar="STEP,...", help="How coarsely to round, one after the other, such as 0.5,1,2."),
+        typer.Option(
+            metavar="STEP,...",
+            help="How coarsely to round, one after the other, such as 0.5,1,2. The default is 1; a report has six.",
+        ),
     ] = None,
+    anchors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Other codecs, at rates that match: jpeg, webp, avif, jxl; none. The default of a report is all that "
+            "are installed.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Codec that BD-rates compare the others with; the first anchor by default.")
+    ] = None,
+    resized: Annotated[
+        str | None,
+        typer.Option("--resize", metavar="HxW", help="Resize every photograph first, as vendors' model zoos do."),
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="How many photographs a report shows closely.")] = 8,
+    padding: Annotated[
+        Padding, typer.Option(help="Where an image is padded if a no-entropy graph does not take its size.")
+    ] = "bottom-right",
     runner: RunnerOption = ONNXRUNTIME,
     threads: ThreadsOption = 0,
+    at_once: AtOnceOption = None,
+    engine: EngineOption = "threads",
+    ray_address: RayAddressOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a report of another evaluation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the PSNR and the bits per pixel of each photograph, and their means at every step.
+    """Measure rate and distortion of photographs coded with bundles, at every step, and their means.
 
-    The rate of a no-entropy bundle is that of its likelihoods; the rate of any other bundle is that of its files.
+    The rate of a no-entropy bundle is that of its likelihoods; the rate of any other bundle is that of its files. With
+    --out, other codecs are measured too, and a page shows curves and pictures. A photograph that cannot be coded is
+    reported, and the exit code is then 2.
     """
-    from elic_runtime.commands.evaluate import eval_facts, print_results
     from elic_runtime.commands.evaluate import evaluate as run
+    from elic_runtime.commands.evaluate import labelled, make_plan, print_report, write_report
     from elic_runtime.images import image_files
-    from elic_runtime.runners import open_with
 
-    tried = [] if steps is None else _steps(steps)
-    paths = progress(image_files(images, note), "eval")
-    opened, factory = open_with(_bundle(bundle), runner, threads=threads)
-    results = run(opened, paths, padding, factory, tried)
+    chosen = make_engine(engine, at_once, threads, ray_address)
+    plan = make_plan(
+        labelled(bundle or [_bundle(None)]),
+        steps=None if steps is None else tuple(_steps(steps)),
+        anchors=anchors,
+        resized=resized,
+        out=out,
+        padding=padding,
+        runner=runner,
+        threads=chosen.threads,
+    )
+    report = run(plan, image_files(images, note), chosen, out=out, closely=pictures, anchor=against, fresh=force)
+    if out is not None:
+        write_report(report, plan.bundles, out)
     if as_json:
-        print_json(eval_facts(results))
+        print_json(report.facts())
     else:
-        print_results(results, console())
+        print_report(report, console())
+    if not report.verdict.passed:
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command()

@@ -1,257 +1,271 @@
-"""`elic eval`: the distortion and the rate of photographs coded with a bundle, in PSNR and bits per pixel.
+"""`elic eval`: rate and distortion of photographs coded with bundles, as a table, as data, and as a report.
 
-A no-entropy bundle is measured by its decoded image and its likelihoods, any other bundle by its files. The rate
-includes the bits of padding, and is divided by the pixels of the photograph.
+Where the data come from and go to is drawn in `elic_runtime/evaluation`.
 """
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from elic_runtime.batches import fill, groups
 from elic_runtime.bundle import Bundle
-from elic_runtime.codec import Codec
-from elic_runtime.container_reading import parse
-from elic_runtime.errors import BundleError
-from elic_runtime.images import read_image
-from elic_runtime.metrics import bits, format_psnr, psnr
-from elic_runtime.pixels import Image, check_image, to_image, to_input
-from elic_runtime.runners import RunnerFactory, load_runner, onnxruntime_factory
-from elic_runtime.shapes import MAX_PIXELS
-from elic_runtime.steps import nearest_step
-from elic_runtime.tiles import TileGrid
+from elic_runtime.commands.console import describe, fail, progress
+from elic_runtime.engines import Engine
+from elic_runtime.errors import ElicError
+from elic_runtime.evaluation.anchors import available, find_anchors
+from elic_runtime.evaluation.coding import Padding
+from elic_runtime.evaluation.curves import Curve, Delta, MeanPoint, Verdict, deltas, judge, mean_curves
+from elic_runtime.evaluation.measuring import Measured, Measurer, Plan, Task
+from elic_runtime.evaluation.points import BundleFacts, Details, Evaluation, Grid, ImageResult, Point
+from elic_runtime.evaluation.store import PAGE, PICTURES, Store, write_tables
+from elic_runtime.files import sha256_file, write_bytes
+from elic_runtime.images.resizing import parse_size
+from elic_runtime.machine import cores, processor
+from elic_runtime.manifest_file import MANIFEST_NAME
+from elic_runtime.metrics import format_psnr
 
-Padding = Literal["bottom-right", "centre"]
-"""Where an image is padded to a size that the graph takes; the padding repeats the border pixels.
-
-Files are padded at the `bottom-right`. With `centre`, half of the padding, rounded down, comes before the image.
-"""
-
-Coded = tuple[Image, float | None, TileGrid]
-"""A decoded image, its size in bits, which is None if the bundle does not show it, and the tiles that were coded."""
-
-Code = Callable[[Image], Iterable[Coded]]
-"""Codes an image at every step."""
+REPORTED_STEPS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+"""Steps of a report, unless it is told others."""
 
 
 @dataclass(frozen=True)
-class EvalResult:
-    """The result of one photograph.
+class Report:
+    """What an evaluation found.
 
     Parameters
     ----------
-    image : str
-        Name of the file.
-    width, height : int
-        Size of the photograph in pixels.
-    psnr_db : float
-        PSNR of the decoded image in dB; infinite if it equals the photograph.
-    bpp : float, optional
-        Bits per pixel; None if the bundle has no likelihoods.
-    grid : TileGrid
-        The size that the image was padded to, and the tiles that were coded on their own.
-    step : float
-        How coarsely the latent was rounded.
+    evaluation : Evaluation
+        What was measured.
+    details : tuple of Details
+        Of the photographs that are shown closely.
+    curves, deltas, verdict
+        What it comes to.
 
     """
 
-    image: str
-    width: int
-    height: int
-    psnr_db: float
-    bpp: float | None
-    grid: TileGrid
-    step: float = 1.0
+    evaluation: Evaluation
+    details: tuple[Details, ...]
+    curves: tuple[Curve, ...]
+    deltas: tuple[Delta, ...]
+    verdict: Verdict
 
-    @property
-    def equal(self) -> bool:
-        """Whether the decoded image equals the photograph, so that there is no PSNR."""
-        return self.psnr_db == math.inf
+    def facts(self) -> dict[str, Any]:
+        """Return everything but the details as data for JSON."""
+        return self.evaluation.model_dump(mode="json") | {
+            "curves": [curve.model_dump(mode="json") for curve in self.curves],
+            "bd_rates": [delta.model_dump(mode="json") for delta in self.deltas],
+            "verdict": self.verdict.model_dump(mode="json"),
+        }
 
 
-@dataclass(frozen=True)
-class Means:
-    """Means over photographs.
+def labelled(folders: Sequence[Path]) -> dict[str, Path]:
+    """Name bundles by their folders, with as many folders above as it takes to tell them apart.
 
-    Parameters
-    ----------
-    step : float
-        How coarsely their latents were rounded.
-    psnr_db : float, optional
-        Mean PSNR in dB of the decoded images that differ from their photographs; None if all are equal.
-    bpp : float, optional
-        Mean bits per pixel of the photographs whose rate is known; None if there are none.
-    equal : int
-        How many decoded images equal their photographs.
-
+    Raises ElicError if a folder is named twice.
     """
-
-    step: float
-    psnr_db: float | None
-    bpp: float | None
-    equal: int
-
-
-def evaluate(
-    bundle: Bundle,
-    images: Iterable[Path],
-    padding: Padding = "bottom-right",
-    factory: RunnerFactory | None = None,
-    steps: Sequence[float] = (),
-) -> list[EvalResult]:
-    """Encode and decode photographs with a bundle.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        A bundle of any form.
-    images : iterable of Path
-        Files of the photographs.
-    padding : {"bottom-right", "centre"}
-        Where an image is padded if the graph does not take its size.
-    factory : RunnerFactory, optional
-        Loads the subgraphs; by default into ONNX Runtime.
-    steps : sequence of float
-        How coarsely to round, one after the other. The default is 1, or the step of a no-entropy bundle.
-
-    Raises
-    ------
-    ImageError
-        If a photograph cannot be read.
-    BundleError
-        If the bundle cannot be run, `centre` is used with a bundle that codes files, or steps with one that does not.
-    ElicError
-        If a step is out of range.
-
-    """
-    factory = factory or onnxruntime_factory()
-    if bundle.manifest.form == "no-entropy":
-        if steps:
-            raise BundleError(f"{bundle.folder}: a no-entropy graph has one step, its config's: export one for each")
-        steps, code = [bundle.manifest.step], _graph(bundle, padding, factory)
-    else:
-        steps = [nearest_step(step) for step in steps] or [1.0]
-        code = _files(bundle, padding, factory, steps)
-    return [result for path in images for result in _results(path, code, steps)]
+    whole = [folder.resolve() for folder in folders]
+    for path in whole:
+        if whole.count(path) > 1:
+            raise ElicError(f"{path}: named twice")
+    parts = 1
+    while len(labels := {"/".join(path.parts[-parts:]): path for path in whole}) < len(whole):
+        parts += 1
+    return labels
 
 
-def _results(path: Path, code: Code, steps: Sequence[float]) -> Iterator[EvalResult]:
-    image = read_image(path)
-    height, width = image.shape[:2]
-    for step, (decoded, size, grid) in zip(steps, code(image), strict=True):
-        bpp = None if size is None else size / (height * width)
-        yield EvalResult(path.name, width, height, psnr(image, decoded), bpp, grid, step)
-
-
-def _files(bundle: Bundle, padding: Padding, factory: RunnerFactory, steps: Sequence[float]) -> Code:
-    if padding != "bottom-right":
-        raise BundleError(f"{bundle.folder}: files are padded at the bottom right only; a no-entropy bundle can centre")
-    codec = Codec(bundle, factory, encode=True, decode=True, max_pixels=MAX_PIXELS)
-
-    def code(image: Image) -> Iterator[Coded]:
-        for step in steps:
-            data = codec.compress(image, step=step)
-            yield codec.decompress(data), 8.0 * len(data), parse(data).grid
-
-    return code
-
-
-def _graph(bundle: Bundle, padding: Padding, factory: RunnerFactory) -> Code:
-    runner = load_runner(bundle, factory, "no_entropy")
-    manifest = bundle.manifest
-    rates = [t.role for t in manifest.subgraphs["no_entropy"].outputs if t.role != "x_hat"]
-
-    def code(image: Image) -> Iterator[Coded]:
-        check_image(image, MAX_PIXELS)
-        grid = TileGrid.within(image.shape[0], image.shape[1], manifest.encoder)
-        padded, corner = _pad(image, grid, padding)
-        whole = TileGrid(padded.shape[0], padded.shape[1], grid.tile_height, grid.tile_width)
-        size, decoded = 0.0, []
-        for tiles in groups(whole.cut(padded), manifest.batch.min):
-            x = fill(np.concatenate([to_input(tile) for tile in tiles]), manifest.batch.min)
-            outputs = runner({"input": x})
-            decoded += [to_image(x_hat) for x_hat in outputs["x_hat"][: len(tiles)]]
-            size += sum(bits(outputs[name][: len(tiles)]) for name in rates)
-        rows, columns = (slice(start, start + n) for start, n in zip(corner, image.shape[:2], strict=True))
-        yield whole.join(decoded)[rows, columns], size if rates else None, whole
-
-    return code
-
-
-def _pad(image: Image, grid: TileGrid, padding: Padding) -> tuple[Image, tuple[int, int]]:
-    """Pad an image to whole tiles. Returns also where its first row and column are in the padded image."""
-    missing = (grid.rows * grid.tile_height - grid.height, grid.columns * grid.tile_width - grid.width)
-    top, left = (n // 2 for n in missing) if padding == "centre" else (0, 0)
-    sides = ((top, missing[0] - top), (left, missing[1] - left), (0, 0))
-    return np.pad(image, sides, mode="edge"), (top, left)
-
-
-def means(results: Sequence[EvalResult]) -> list[Means]:
-    """Compute the mean PSNR and rate of each step, in the order in which they were tried.
-
-    Decoded images that equal their photographs have no PSNR, and are counted.
-    """
-    return [_mean(step, [r for r in results if r.step == step]) for step in dict.fromkeys(r.step for r in results)]
-
-
-def _mean(step: float, results: Sequence[EvalResult]) -> Means:
-    psnrs = [result.psnr_db for result in results if not result.equal]
-    rates = [result.bpp for result in results if result.bpp is not None]
-    return Means(
-        step=step,
-        psnr_db=float(np.mean(psnrs)) if psnrs else None,
-        bpp=float(np.mean(rates)) if rates else None,
-        equal=len(results) - len(psnrs),
+def make_plan(
+    bundles: Mapping[str, Path],
+    *,
+    steps: tuple[float, ...] | None,
+    anchors: str | None,
+    resized: str | None,
+    out: Path | None,
+    padding: Padding,
+    runner: str,
+    threads: int,
+) -> Plan:
+    """Return the plan that options ask for. Raises ElicError for anchors or a size that do not exist."""
+    names = [] if anchors == "none" else [name.strip() for name in (anchors or "").split(",") if name.strip()]
+    everything = anchors is None and out is not None
+    files = any(Bundle(folder).manifest.form != "no-entropy" for folder in bundles.values())
+    found = (available() if files else ()) if everything else find_anchors(names)
+    default = REPORTED_STEPS if out is not None and files else ()
+    return Plan(
+        bundles=dict(bundles),
+        steps=default if steps is None else steps,
+        padding=padding,
+        runner=runner,
+        threads=threads,
+        resize=None if resized is None else parse_size(resized),
+        anchors=tuple(anchor.name for anchor in found),
+        perceptual=out is not None,
+        pictures=None if out is None else out / PICTURES,
     )
 
 
-def eval_facts(results: Sequence[EvalResult]) -> dict[str, Any]:
-    """Return the results as data for JSON; `psnr_db` is null if `equal` is true."""
-    images = [
-        {
-            "image": result.image,
-            "width": result.width,
-            "height": result.height,
-            "step": result.step,
-            "psnr_db": None if result.equal else result.psnr_db,
-            "equal": result.equal,
-            "bpp": result.bpp,
-            "tiles": {"rows": grid.rows, "columns": grid.columns, "height": grid.tile_height, "width": grid.tile_width},
-        }
-        for result in results
-        for grid in [result.grid]
-    ]
-    return {"images": images, "means": [asdict(mean) for mean in means(results)]}
+def evaluate(
+    plan: Plan,
+    photographs: Sequence[Path],
+    engine: Engine,
+    *,
+    out: Path | None = None,
+    closely: int = 0,
+    anchor: str | None = None,
+    fresh: bool = False,
+) -> Report:
+    """Measure photographs.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to measure. A bundle that cannot be run is found out before the first photograph is read.
+    photographs : sequence of Path
+        Their files. One that cannot be read or coded is reported, and left out.
+    engine : Engine
+        What works on several at once.
+    out : Path, optional
+        Folder of the report, where results are kept as they come, and found by a second run.
+    closely : int
+        How many photographs, the first ones, the report shows closely.
+    anchor : str, optional
+        Which codec the others are compared with.
+    fresh : bool
+        Whether to overwrite a report of another evaluation.
+
+    Raises
+    ------
+    ElicError
+        If a bundle, a runner or an anchor cannot be used, or `out` holds another evaluation.
+
+    """
+    bundles = {label: Bundle(folder) for label, folder in plan.bundles.items()}
+    anchor = anchor or next(iter(plan.anchors), None)
+    if anchor not in (None, *bundles, *plan.anchors):
+        names = ", ".join([*bundles, *plan.anchors])
+        raise ElicError(f"{anchor}: no such codec to compare with: choose one of {names}")
+    store = None if out is None else Store(out, _identity(plan), fresh=fresh)
+    tasks = [Task(path, closely=i < closely and out is not None) for i, path in enumerate(photographs)]
+    measured = _measure(plan, tasks, engine, store)
+    evaluation = Evaluation(
+        machine=f"{processor()}, {plan.threads or cores()} threads",
+        bundles=tuple(_facts(label, bundle, plan.runner) for label, bundle in bundles.items()),
+        anchors=plan.anchors,
+        steps=tuple(dict.fromkeys(p.step for m in measured for p in m.result.points if p.step is not None)),
+        resize=None if plan.resize is None else f"{plan.resize[0]}x{plan.resize[1]}",
+        images=tuple(m.result for m in measured),
+    )
+    compared = () if anchor is None else tuple(deltas(evaluation, anchor))
+    return Report(
+        evaluation,
+        tuple(m.details for m in measured if m.details is not None),
+        tuple(mean_curves(evaluation.images)),
+        compared,
+        judge(evaluation, compared),
+    )
 
 
-def print_results(results: Sequence[EvalResult], console: Console) -> None:
-    """Print the results as a table; the last rows are their means, one for each step."""
+def write_report(report: Report, bundles: Mapping[str, Path], out: Path) -> None:
+    """Write `results.json`, `results.csv` and `report.html` into a folder. Raises ElicError or OSError."""
+    from elic_runtime.reports.bundle_graph import draw_bundle, file_sizes
+    from elic_runtime.reports.page import render_report
+
+    opened = {label: Bundle(folder) for label, folder in bundles.items()}
+    graphs = {label: draw_bundle(bundle.manifest, file_sizes(bundle)) for label, bundle in opened.items()}
+    points = (point for image in report.evaluation.images for point in image.points)
+    write_tables(out, report.facts(), points)
+    page = render_report(
+        report.evaluation, report.curves, report.deltas, report.verdict, report.details, graphs, out / PICTURES
+    )
+    write_bytes(out / PAGE, page.encode())
+
+
+def _measure(plan: Plan, tasks: Sequence[Task], engine: Engine, store: Store | None) -> list[Measured]:
+    """Measure what the store does not have, and return all of it in order."""
+    digests = {} if store is None else {task: sha256_file(task.path) for task in tasks if task.path.is_file()}
+    found: dict[Task, Measured] = {}
+    for task, digest in digests.items():
+        known = store and store.find(task.path.name, digest, closely=task.closely)
+        if known:
+            found[task] = known
+    left = progress([task for task in tasks if task not in found], "eval")
+    for task, outcome in engine.run(left, partial(Measurer, plan)):
+        try:
+            found[task] = outcome.result()
+        except (ElicError, OSError) as error:
+            message = describe(error)
+            fail(message if task.path.name in message else f"{task.path}: {message}")
+            found[task] = Measured(ImageResult(image=task.path.name, error=message))
+        else:
+            if store is not None:
+                store.add(digests[task], found[task], closely=task.closely)
+    return [found[task] for task in tasks]
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    """Return what tells this evaluation from others, as data for JSON."""
+    return {
+        "bundles": {label: sha256_file(folder / MANIFEST_NAME) for label, folder in plan.bundles.items()},
+        "steps": plan.steps,
+        "padding": plan.padding,
+        "runner": plan.runner,
+        "resize": plan.resize,
+        "anchors": {anchor.name: anchor.version for anchor in find_anchors(plan.anchors)},
+        "perceptual": plan.perceptual,
+    }
+
+
+def _facts(label: str, bundle: Bundle, runner: str) -> BundleFacts:
+    manifest = bundle.manifest
+    return BundleFacts(
+        label=label,
+        form=manifest.form,
+        shape=str(manifest.encoder),
+        precision=manifest.precision,
+        arithmetic=manifest.arithmetic,
+        checkpoint_sha256=manifest.checkpoint.sha256,
+        fingerprint=manifest.fingerprint,
+        runner=runner,
+    )
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the results as a table; the last rows are the means of each codec, one for each step."""
+    several = len(report.curves) > 1
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("image", "size", "step", "PSNR dB", "bpp", "coded as"):
-        table.add_column(column, justify="left" if column == "image" else "right")
-    for r in results:
-        size, quality = f"{r.width}x{r.height}", format_psnr(r.psnr_db)
-        table.add_row(escape(r.image), size, f"{r.step:.4g}", quality, _rate(r.bpp), _parts(r.grid))
-    for mean in means(results):
-        quality = "equal" if mean.psnr_db is None else format_psnr(mean.psnr_db)
-        table.add_row("mean", "", f"{mean.step:.4g}", quality, _rate(mean.bpp))
+    for column in ("image", "size", *(["codec"] if several else []), "step", "PSNR dB", "bpp", "coded as"):
+        table.add_column(column, justify="left" if column in ("image", "codec") else "right")
+
+    def row(first: str, size: str, codec: str, point: Point | MeanPoint, quality: str, parts: str = "") -> None:
+        step = "" if point.step is None else f"{point.step:.4g}"
+        rate = "" if point.bpp is None else f"{point.bpp:.4f}"
+        table.add_row(first, size, *([escape(codec)] if several else []), step, quality, rate, parts)
+
+    for p in (point for image in report.evaluation.images for point in image.points):
+        parts = "" if p.grid is None else _parts(p.grid)
+        row(escape(p.image), f"{p.width}x{p.height}", p.codec, p, _quality(p.psnr_db), parts or p.setting)
+    for curve in report.curves:
+        for mean in curve.points:
+            row("mean", "", curve.codec, mean, _quality(mean.psnr_db))
     console.print(table)
-    if equal := sum(result.equal for result in results):
-        console.print(f"equal to their photographs, and not in the mean PSNR: {equal} of {len(results)}")
+    points = [point for image in report.evaluation.images for point in image.points]
+    if equal := sum(point.equal for point in points):
+        console.print(f"equal to their photographs, and not in the mean PSNR: {equal} of {len(points)}")
+    for delta in report.deltas:
+        if delta.bd_rate_percent is not None:
+            rate = f"{delta.bd_rate_percent:+.1f} %, over {delta.images} photographs"
+            console.print(f"BD-rate of {escape(delta.codec)} against {escape(delta.anchor)}: {rate}")
 
 
-def _parts(grid: TileGrid) -> str:
+def _quality(psnr_db: float | None) -> str:
+    return "equal" if psnr_db is None else format_psnr(psnr_db)
+
+
+def _parts(grid: Grid) -> str:
     """Say how an image was padded and cut, such as `512x512` or `6 tiles of 512x512`, width first."""
-    size = f"{grid.tile_width}x{grid.tile_height}"
-    return size if grid.tiles == 1 else f"{grid.tiles} tiles of {size}"
-
-
-def _rate(bpp: float | None) -> str:
-    return "" if bpp is None else f"{bpp:.4f}"
+    size = f"{grid.width}x{grid.height}"
+    return size if grid.rows * grid.columns == 1 else f"{grid.rows * grid.columns} tiles of {size}"

@@ -8,14 +8,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from elic_runtime.bundle import Bundle
-from elic_runtime.commands.streams import name_of, read_input
+from elic_runtime.commands.streams import STREAM, name_of, read_input, write_output
 from elic_runtime.entries import Int8Info, SubgraphInfo
-from elic_runtime.errors import ContainerError
+from elic_runtime.errors import ContainerError, ElicError
 from elic_runtime.file_coding import read_info
 from elic_runtime.runners import ENGINES, fastest, installed
 from elic_runtime.shapes import DOWNSAMPLING, Batch, Extent
 
 Facts = dict[str, Any]
+
+_GRAPH_SUFFIX = ".svg"
 
 
 def container_facts(path: Path) -> Facts:
@@ -140,6 +142,54 @@ def _subgraph_facts(bundle: Bundle, name: str, info: SubgraphInfo) -> Facts:
         "bytes": size,
         **info.model_dump(mode="json", exclude={"file", "sha256"}, exclude_none=True),
     }
+
+
+def check_graph(path: Path, target: Path) -> None:
+    """Check what a graph is to be drawn of, and where to, before anything is read.
+
+    Parameters
+    ----------
+    path : Path
+        The bundle's folder.
+    target : Path
+        The file to write; `-` stands for standard output.
+
+    Raises
+    ------
+    ElicError
+        If there is no folder at `path`, or if the file's name ends otherwise than in .svg.
+
+    """
+    if not path.is_dir():
+        raise ElicError(f"{name_of(path)}: not a folder: --graph draws a bundle")
+    if target != STREAM and target.suffix.lower() != _GRAPH_SUFFIX:
+        raise ElicError(f"{target}: the graph of a bundle is drawn as SVG: name a file that ends in {_GRAPH_SUFFIX}")
+
+
+def write_graph(folder: Path, target: Path) -> None:
+    """Draw the subgraphs of a bundle to a file, as SVG.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle's folder.
+    target : Path
+        The file to write; `-` stands for standard output.
+
+    Raises
+    ------
+    BundleError
+        If the bundle lacks subgraphs that its form needs.
+    ElicError
+        If Jinja2 is not installed.
+    OSError
+        If the file cannot be written.
+
+    """
+    from elic_runtime.reports.bundle_graph import draw_bundle, file_sizes
+
+    bundle = Bundle(folder)
+    write_output(target, f"{draw_bundle(bundle.manifest, file_sizes(bundle))}\n".encode())
 
 
 def print_bundle(facts: Facts, console: Console) -> None:

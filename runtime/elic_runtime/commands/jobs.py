@@ -1,28 +1,29 @@
 """Images of a folder, or a single one: which file is made from which, working on them, and telling the results."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from elic_runtime.commands.concurrent import in_order
 from elic_runtime.commands.console import BAD_INPUT, counting, describe, fail, print_json, progress
 from elic_runtime.commands.streams import STREAM, name_of
+from elic_runtime.engines import Engine
+from elic_runtime.engines.storage import Place
 from elic_runtime.errors import ElicError, ImageError
 
 if TYPE_CHECKING:
     from elic_runtime.file_coding import CodedFile
-    from elic_runtime.progress import Progress
 
 Facts = dict[str, Any]
 
+Pair = tuple[Place, Place]
+"""The file to read and the file to write."""
 
-def pair(
-    source: Path, target: Path, inputs: list[Path], suffixes: tuple[str, ...], force: bool
-) -> list[tuple[Path, Path]]:
+
+def pair(source: Place, target: Place, inputs: Sequence[Place], suffixes: tuple[str, ...], force: bool) -> list[Pair]:
     """Pair each input with the file to write; outputs in a folder get the first suffix.
 
     Raises ImageError for an output with another suffix, for two inputs with the same output and, without `force`, for
@@ -42,29 +43,36 @@ def pair(
     if len(jobs) < len(inputs):
         clash = next(p for p in inputs if p not in jobs.values())
         raise ImageError(f"{clash}: another input has the same name apart from its suffix: rename one of them")
-    replaced = [out for out in jobs if out.exists()]
-    if replaced and not force:
-        raise ImageError(f"{replaced[0]}: exists already: choose another folder, or overwrite it with --force")
+    if not force:
+        _refuse_to_replace(target, jobs)
     return [(path, out) for out, path in jobs.items()]
 
 
+def _refuse_to_replace(folder: Place, outputs: Iterable[Place]) -> None:
+    """Raise ImageError if an output is in the folder already, which is listed once for all outputs."""
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    replaced = next((out for out in outputs if out.name in there), None)
+    if replaced is not None:
+        raise ImageError(f"{replaced}: exists already: choose another folder, or overwrite it with --force")
+
+
 def run_jobs(
-    jobs: list[tuple[Path, Path]],
-    run: "Callable[[Path, Path, Progress | None], Facts]",
-    what: str,
-    at_once: int,
-    as_json: bool,
+    jobs: list[Pair], make_run: Callable[[], Callable[..., Facts]], what: str, engine: Engine, as_json: bool
 ) -> None:
     """Run every job and print its result. Jobs that fail are reported in order, and set the exit code to 2.
 
-    Progress counts the files of a folder, or the windows of one file.
+    Progress counts the files of a folder, or the windows of one file. Raises ElicError for a stream of this process
+    that other processes would have to read or write.
     """
+    if not engine.in_process and any(STREAM in job for job in jobs):
+        raise ElicError("- stands for a stream of this process: use --engine threads")
     done: list[Facts] = []
     failed = 0
-    with counting(what) if len(jobs) == 1 else nullcontext() as show:
-        for (path, _), coded in in_order(progress(jobs, what), lambda job: run(*job, show), at_once):
+    with counting(what) if len(jobs) == 1 and engine.in_process else nullcontext() as show:
+        make = make_run if show is None else lambda: partial(make_run(), progress=show)
+        for (path, _), outcome in engine.run(progress(jobs, what), make):
             try:
-                done.append(coded.result())
+                done.append(outcome.result())
             except OSError as error:  # the message names the file, which may be the input or the output
                 failed += 1
                 fail(describe(error))
@@ -83,7 +91,7 @@ def run_jobs(
         raise typer.Exit(BAD_INPUT)
 
 
-def coding_facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
+def coding_facts(source: Place, target: Place, coded: "CodedFile") -> Facts:
     """Return the result of one image as data for JSON."""
     return {
         "input": name_of(source),
@@ -103,7 +111,7 @@ def coding_facts(source: Path, target: Path, coded: "CodedFile") -> Facts:
 def _line(facts: Facts) -> str:
     """Return the result of one image as a line for people."""
     size = f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes, {facts['bpp']} bpp"
-    parts = [f"{facts['output']}: {size}", f"{facts['seconds']} s"]
+    parts = [f"{facts['output']}: {size}", "kept" if facts.get("kept") else f"{facts['seconds']} s"]
     if facts["step"] != 1:
         parts.append(f"step {facts['step']:.4g}")
     if facts["passes"] < facts["all_passes"]:

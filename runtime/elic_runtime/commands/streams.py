@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from elic_runtime.engines.storage import Place, write_whole
 from elic_runtime.errors import ElicError
-from elic_runtime.files import write_bytes
 
 STREAM = Path("-")
 """Standard input or output."""
@@ -12,20 +12,20 @@ STREAM = Path("-")
 _NAMES = {False: "standard input", True: "standard output"}
 
 
-def name_of(path: Path, *, output: bool = False) -> str:
+def name_of(path: Place, *, output: bool = False) -> str:
     """Return the name of a file for messages."""
     return _NAMES[output] if path == STREAM else str(path)
 
 
-def read_input(path: Path) -> bytes:
-    """Read all bytes of a file, or of standard input. Raises OSError."""
+def read_input(path: Place) -> bytes:
+    """Read all bytes of a file, or of standard input. Raises OSError, and StorageError for a URL."""
     return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
 
 
-def write_output(path: Path, data: bytes) -> None:
+def write_output(path: Place, data: bytes) -> None:
     """Write a file whole or not at all, or write to standard output. Raises OSError, and ElicError for a terminal."""
     if path != STREAM:
-        write_bytes(path, data)
+        write_whole(path, data)
         return
     if sys.stdout.isatty():
         raise ElicError("standard output is a terminal, which cannot show binary data: name a file, or redirect it")

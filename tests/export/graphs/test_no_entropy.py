@@ -25,7 +25,6 @@ from elic_runtime import BundleError
 from elic_runtime.bundle import Bundle
 from elic_runtime.codec import Codec
 from elic_runtime.commands.cli import app
-from elic_runtime.commands.evaluate import evaluate, means
 from elic_runtime.files import sha256_file
 from elic_runtime.images import write_image
 from elic_runtime.manifest_file import seal
@@ -33,6 +32,7 @@ from elic_runtime.metrics import bits
 from elic_runtime.pixels import to_input
 from elic_runtime.runners import load_runner, onnxruntime_factory
 from elic_runtime.shapes import Extent
+from measured import points_of
 from typer.testing import CliRunner
 
 LIMITS = read_thresholds(DEPLOY_CONFIGS / "thresholds.yaml", "fp32", "float")
@@ -69,7 +69,7 @@ def test_picture_and_rate_are_pytorchs(trained_checkpoint, cat, tmp_path):
     export_bundle(deploy_float(trained_checkpoint), config, no_entropy_path)
     image = cat[40:296, 80:400]
     write_image(tmp_path / "cat.png", image)
-    (result,) = evaluate(Bundle(no_entropy_path), [tmp_path / "cat.png"])
+    (result,) = points_of(no_entropy_path, tmp_path / "cat.png")
     psnr_db, bpp = pytorch(checkpoint.model, image)
     assert result.psnr_db == pytest.approx(psnr_db, abs=0.005)
     assert result.bpp == pytest.approx(bpp, rel=2e-4)
@@ -179,7 +179,7 @@ def test_the_picture_alone(checkpoint, float_deployment, cat, tmp_path):
     assert ([t.name for t in info.inputs], [t.name for t in info.outputs]) == (["images"], ["decoded"])
     assert not {"Exp", "Tanh", "Sign"} & info.operators.keys()
     write_image(tmp_path / "cat.png", cat[100:164, 150:278])
-    (result,) = evaluate(Bundle(tmp_path / "bundle"), [tmp_path / "cat.png"])
+    (result,) = points_of(tmp_path / "bundle", tmp_path / "cat.png")
     assert result.bpp is None
     assert result.psnr_db == pytest.approx(pytorch(checkpoint.model, cat[100:164, 150:278])[0], abs=0.01)
 
@@ -195,7 +195,7 @@ def test_padding_is_at_the_bottom_right_or_around(no_entropy_path, cat, tmp_path
         top, left = sides[0][0], sides[1][0]
         picture = outputs["x_hat"][0, :, top : top + 100, left : left + 150].clip(0, 1).transpose(1, 2, 0)
         mse = ((np.rint(picture * np.float32(255)) - image) ** 2).mean()
-        (found,) = evaluate(Bundle(no_entropy_path), [tmp_path / "cat.png"], padding)
+        (found,) = points_of(no_entropy_path, tmp_path / "cat.png", padding=padding)
         assert found.bpp == pytest.approx(rate, rel=1e-9)
         assert found.psnr_db == pytest.approx(10 * np.log10(255**2 / mse), abs=1e-6)
 
@@ -205,9 +205,9 @@ def test_eval_of_a_folder(no_entropy_path, bundle_path, photos_of_cats):
     assert run.exit_code == 0, run.output
     facts = json.loads(run.stdout)
     assert [image["image"] for image in facts["images"]] == ["padded.png", "tiled.png", "whole.png"]
-    (mean,) = facts["means"]
+    (mean,) = facts["curves"][0]["points"]
     for key in ("psnr_db", "bpp"):
-        assert mean[key] == pytest.approx(np.mean([image[key] for image in facts["images"]]))
+        assert mean[key] == pytest.approx(np.mean([image["points"][0][key] for image in facts["images"]]))
     run = CliRunner().invoke(app, ["eval", "--bundle", str(no_entropy_path), "--images", str(photos_of_cats)])
     assert run.stdout.splitlines()[-1].split() == [
         "mean",
@@ -219,10 +219,11 @@ def test_eval_of_a_folder(no_entropy_path, bundle_path, photos_of_cats):
 
 def test_eval_of_a_codec_is_of_its_real_files(codec, bundle_path, cat, tmp_path):
     write_image(tmp_path / "cat.png", cat[:120, :180])
-    results = evaluate(Bundle(bundle_path), [tmp_path / "cat.png"])
-    assert means(results)[0].bpp == 8 * len(codec.compress(cat[:120, :180])) / (120 * 180)
+    (point,) = points_of(bundle_path, tmp_path / "cat.png")
+    assert point.bytes == len(codec.compress(cat[:120, :180]))
+    assert point.bpp == 8 * len(codec.compress(cat[:120, :180])) / (120 * 180)
     with pytest.raises(BundleError, match="padded at the bottom right only"):
-        evaluate(Bundle(bundle_path), [tmp_path / "cat.png"], "centre")
+        points_of(bundle_path, tmp_path / "cat.png", padding="centre")
 
 
 def test_eval_at_several_steps(codec, bundle_path, no_entropy_path, cat, tmp_path):
@@ -231,9 +232,9 @@ def test_eval_at_several_steps(codec, bundle_path, no_entropy_path, cat, tmp_pat
     run = CliRunner().invoke(app, [*command, "--steps", "2,1,0.5", "--json"])
     assert run.exit_code == 0, run.output
     facts = json.loads(run.stdout)
-    assert [mean["step"] for mean in facts["means"]] == [2, 1, 0.5]
+    assert [mean["step"] for mean in facts["curves"][0]["points"]] == [2, 1, 0.5]
     sizes = [len(codec.compress(cat[:120, :180], step=step)) for step in (2, 1, 0.5)]
-    assert [image["bpp"] for image in facts["images"]] == [8 * size / (120 * 180) for size in sizes]
+    assert [point["bpp"] for point in facts["images"][0]["points"]] == [8 * size / (120 * 180) for size in sizes]
     for steps, said in (("2;1", "it must be numbers with commas"), ("1,9", "step=9.0: it must be from 0.5 to 4")):
         run = subprocess.run(
             [sys.executable, "-m", "elic_runtime", *command, "--steps", steps],
@@ -244,7 +245,7 @@ def test_eval_at_several_steps(codec, bundle_path, no_entropy_path, cat, tmp_pat
         assert run.returncode == 2
         assert said in run.stderr
     with pytest.raises(BundleError, match="a no-entropy graph has one step, its config's"):
-        evaluate(Bundle(no_entropy_path), [tmp_path / "cat.png"], steps=[2])
+        points_of(no_entropy_path, tmp_path / "cat.png", steps=(2,))
 
 
 @pytest.mark.parametrize("arithmetic", ["float", "exact"])
@@ -259,10 +260,10 @@ def test_a_graph_of_another_step_is_pytorchs_and_the_files_rate(
     image = photos_of_cats / "whole.png"
     report = measure(model, bundle, [image], LIMITS)
     assert report.passed, [finding for finding in report.findings if not finding.passed]
-    (found,) = evaluate(bundle, [image])
+    (found,) = points_of(bundle.folder, image)
     assert found.step == 1.5
     if arithmetic == "exact":
-        (of_files,) = evaluate(Bundle(bundle_path), [image], steps=[1.5])
+        (of_files,) = points_of(bundle_path, image, steps=(1.5,))
         assert found.psnr_db == pytest.approx(of_files.psnr_db, abs=0.05)
         assert found.bpp < of_files.bpp
 

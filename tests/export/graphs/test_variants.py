@@ -14,9 +14,9 @@ from elic_models import ELIC, ModelSpec, load_checkpoint
 from elic_models.checkpoints.keys import checkpoint_keys
 from elic_runtime import Codec
 from elic_runtime.bundle import Bundle
-from elic_runtime.commands.evaluate import evaluate
 from elic_runtime.images import write_image
 from elic_runtime.shapes import Extent
+from measured import points_of
 
 VARIANTS = {
     "chandelier": (24, 32, (4, 4, 8, 16)),
@@ -89,7 +89,7 @@ def test_ranges_and_end_to_end(seeded_checkpoint, picture, tmp_path):
     assert codec.decompress(codec.compress(picture)).shape == picture.shape
     graph = export(deployment, tmp_path / "no-entropy", form="no-entropy", rewrites=())
     write_image(tmp_path / "cat.png", picture)
-    (result,) = evaluate(graph, [tmp_path / "cat.png"])
+    (result,) = points_of(graph.folder, tmp_path / "cat.png")
     with torch.inference_mode():
         forward = model(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255)
     bits = -sum(float(p.double().log2().sum()) for p in forward["likelihoods"].values())

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -137,6 +138,20 @@ def test_a_nan_fails_and_is_shown():
     assert all("nan" in words for words in shown)
     assert len(shown) == 2
     assert render_html(odd).count("<td>nan<td>") == 2
+
+
+def test_the_page_says_the_verdict_first():
+    """As the pages of evaluations do: they have one base."""
+    odd = ODD["verdict"]
+    failed = "graphs: relative error; pictures: PSNR off PyTorch's, dB".replace("'", "&#39;")
+    questions = len(odd.findings)
+    for passed, shown in ((False, "✗ Failed."), (True, "✓ Passed.")):
+        head = render_html(odd.model_copy(update={"passed": passed})).partition("<main>")[0]
+        assert f"<strong>{shown}</strong>{questions - 2} of {questions} questions passed; failed: {failed}</p>" in head
+        assert '<button id="theme"' in head
+    alone = render_html(odd)
+    assert not re.findall(r"(?:src|href)=", alone)
+    assert "@import" not in alone
 
 
 def test_equal_is_shown_in_words():

@@ -1,10 +1,11 @@
-"""Folders on several threads: order, bounds, failures."""
+"""Folders on several threads: order, bounds, failures, and what is loaded."""
 
 import threading
 import time
 
 import pytest
-from elic_runtime.commands.concurrent import in_order
+from elic_runtime.engines import Threads
+from elic_runtime.engines.threads import in_order
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -13,7 +14,7 @@ def test_results_come_in_order_however_long_they_take(workers):
         time.sleep(0.02 if job % 3 == 0 else 0)
         return job * job
 
-    found = [(job, future.result()) for job, future in in_order(range(20), run, workers)]
+    found = [(job, outcome.result()) for job, outcome in Threads(workers).run(range(20), lambda: run)]
     assert found == [(job, job * job) for job in range(20)]
 
 
@@ -42,12 +43,34 @@ def test_a_failure_is_its_own_jobs():
             raise ValueError("one")
         return job
 
-    futures = [future for _, future in in_order(range(3), run, 2)]
-    assert futures[0].result() == 0
+    outcomes = [outcome for _, outcome in Threads(2).run(range(3), lambda: run)]
+    assert outcomes[0].result() == 0
     with pytest.raises(ValueError, match="one"):
-        futures[1].result()
-    assert futures[2].result() == 2
+        outcomes[1].result()
+    assert outcomes[2].result() == 2
 
 
 def test_no_jobs_are_no_work():
     assert list(in_order([], print, 2)) == []
+
+
+def test_threads_share_what_is_loaded():
+    loaded = []
+
+    def make_run():
+        loaded.append(threading.get_ident())
+        return abs
+
+    assert [outcome.result() for _, outcome in Threads(3).run(range(-9, 0), make_run)] == list(range(9, 0, -1))
+    assert len(loaded) == 1
+
+
+def test_what_cannot_be_loaded_is_known_before_the_first_job():
+    read = []
+
+    def make_run():
+        raise ValueError("no bundle")
+
+    with pytest.raises(ValueError, match="no bundle"):
+        Threads(2).run((read.append(job) for job in range(3)), make_run)
+    assert read == []
