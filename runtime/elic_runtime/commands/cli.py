@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -19,19 +19,38 @@ from elic_runtime.commands.console import (
     run_app,
 )
 from elic_runtime.commands.jobs import pair, run_jobs
+from elic_runtime.commands.options import (
+    AtOnceOption,
+    BundleOption,
+    EngineOption,
+    FileArgument,
+    ForceOption,
+    HaloOption,
+    JobsOption,
+    JsonOption,
+    Kept,
+    Padding,
+    PartialOption,
+    PictureArgument,
+    RayAddressOption,
+    ResizeOption,
+    RunnerOption,
+    Share,
+    ThreadsOption,
+    box_of,
+    named_bundle,
+    rate_of,
+    steps_of,
+)
 from elic_runtime.commands.streams import write_output
-from elic_runtime.engines import EngineName, make_engine
+from elic_runtime.engines import make_engine
 from elic_runtime.environment import BUNDLE_VARIABLE
 from elic_runtime.errors import ElicError
 from elic_runtime.metadata import KINDS
 from elic_runtime.plain_json import dumps
-from elic_runtime.runners import ONNXRUNTIME, RUNNERS
-from elic_runtime.steps import MAX_STEP, MIN_STEP, nearest_step
-from elic_runtime.windows import DEFAULT_HALO, MAX_HALO
-
-if TYPE_CHECKING:
-    from elic_runtime.codec import Box
-    from elic_runtime.rates import Quantity, Target
+from elic_runtime.runners import ONNXRUNTIME
+from elic_runtime.steps import MAX_STEP, MIN_STEP
+from elic_runtime.windows import DEFAULT_HALO
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,80 +60,6 @@ app = typer.Typer(
     "Export a bundle with elic-export. Folders work where files do.\n\n"
     "Exit codes: 0 if done, 1 if a check failed, 2 for wrong usage or bad input.",
 )
-
-FileArgument = Annotated[
-    Path, typer.Argument(metavar="IN", help="File to read (.elic), folder of files, or - for standard input.")
-]
-PictureArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="OUT",
-        help="Image to write (.png, .tif, .bmp, .ppm), a folder if IN is a folder, or - for standard output (PNG).",
-    ),
-]
-BundleOption = Annotated[
-    Path | None,
-    typer.Option("--bundle", envvar=BUNDLE_VARIABLE, show_envvar=False, help="Folder of the exported bundle."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="Threads per operator; 0 stands for one per core.")]
-RunnerOption = Annotated[
-    str,
-    typer.Option(
-        "--runner",
-        help=f"What runs the transforms: {', '.join(RUNNERS)}. All but the first need elic-export compile.",
-    ),
-]
-JobsOption = Annotated[
-    int,
-    typer.Option(
-        "--jobs",
-        min=1,
-        max=256,
-        help="Images of a folder that are worked on at once. Each takes the memory of one more image; "
-        "with --threads 1, as many as there are cores is fastest.",
-    ),
-]
-AtOnceOption = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        "--workers",
-        min=1,
-        max=4096,
-        help="Images that are worked on at once: by threads, 1 by default, each of which takes the memory of one more "
-        "image; or by workers of Ray, by default as many as there are processors.",
-    ),
-]
-EngineOption = Annotated[
-    EngineName,
-    typer.Option("--engine", help="What works on the images of a folder: threads of this process, or workers of Ray."),
-]
-RayAddressOption = Annotated[
-    str | None,
-    typer.Option(
-        "--ray-address",
-        metavar="ADDRESS",
-        help="Cluster to use with --engine ray, such as auto. The default is RAY_ADDRESS, or else this machine alone.",
-    ),
-]
-HaloOption = Annotated[
-    int,
-    typer.Option(
-        "--halo",
-        min=1,
-        max=MAX_HALO,
-        help="Overlap, in units of 16 pixels, of the windows of an image that is larger than the graphs. "
-        "2 is faster, and what it changes is invisible.",
-    ),
-]
-PartialOption = Annotated[
-    bool, typer.Option("--partial", help="Decode a file that ends early, or is damaged, as far as it goes.")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing files in the output folder.")]
-Share = Literal["1/16", "1/8"]
-Kept = Literal["all", "icc", "none"]
-Padding = Literal["bottom-right", "centre"]
 
 
 @app.callback()
@@ -160,6 +105,7 @@ def compress(
         Kept, typer.Option(help="What to keep of the photograph's metadata: all is colour profile, EXIF and XMP.")
     ] = "icc",
     srgb: Annotated[bool, typer.Option("--srgb", help="Convert the colours to sRGB.")] = False,
+    resized: ResizeOption = None,
     tiles: Annotated[
         bool,
         typer.Option("--tiles", help="Code an image that is larger than the graphs in tiles of their own, with seams."),
@@ -187,17 +133,19 @@ def compress(
     from elic_runtime.commands.coding_jobs import CompressJob
     from elic_runtime.container import SUFFIX
     from elic_runtime.engines.storage import images_in, place
+    from elic_runtime.images.resizing import parse_size
 
     kept = set({"all": KINDS, "icc": ["icc"], "none": []}[metadata]) - ({"icc"} if srgb else set())
     chosen = make_engine(engine, at_once, threads, ray_address)
     job = CompressJob(
-        bundle or str(_bundle(None)),
-        rate=_rate(step, {"bytes": size, "bpp": bpp, "psnr": psnr}),
+        bundle or str(named_bundle(None)),
+        rate=rate_of(step, {"bytes": size, "bpp": bpp, "psnr": psnr}),
         keep=frozenset(kept),
         tiles=tiles,
         runner=runner,
         threads=chosen.threads,
         halo=halo,
+        resize=None if resized is None else parse_size(resized),
         resume=resume,
     )
     left_out: list[str] = []
@@ -236,11 +184,11 @@ def decompress(
     from elic_runtime.commands.coding_jobs import DecompressJob
     from elic_runtime.images import WRITABLE, container_files
 
-    box = None if region is None else _box(region)
+    box = None if region is None else box_of(region)
     left_out: list[str] = []
     pairs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    job = DecompressJob(_bundle(bundle), box, slices, partial, runner, threads, halo)
+    job = DecompressJob(named_bundle(bundle), box, slices, partial, runner, threads, halo)
     run_jobs(pairs, job, "decompress", make_engine("threads", at_once), as_json)
 
 
@@ -264,7 +212,7 @@ def thumbnail(
     left_out: list[str] = []
     pairs = pair(source, target, container_files(source, left_out.append), WRITABLE, force)
     _note(left_out)
-    job = ThumbnailJob(_bundle(bundle), int(size.removeprefix("1/")), partial, threads)
+    job = ThumbnailJob(named_bundle(bundle), int(size.removeprefix("1/")), partial, threads)
     run_jobs(pairs, job, "thumbnail", make_engine("threads", at_once), as_json)
 
 
@@ -344,10 +292,7 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="Codec that BD-rates compare the others with; the first anchor by default.")
     ] = None,
-    resized: Annotated[
-        str | None,
-        typer.Option("--resize", metavar="HxW", help="Resize every photograph first, as vendors' model zoos do."),
-    ] = None,
+    resized: ResizeOption = None,
     pictures: Annotated[int, typer.Option(min=0, help="How many photographs a report shows closely.")] = 8,
     padding: Annotated[
         Padding, typer.Option(help="Where an image is padded if a no-entropy graph does not take its size.")
@@ -372,8 +317,8 @@ def evaluate(
 
     chosen = make_engine(engine, at_once, threads, ray_address)
     plan = make_plan(
-        labelled(bundle or [_bundle(None)]),
-        steps=None if steps is None else tuple(_steps(steps)),
+        labelled(bundle or [named_bundle(None)]),
+        steps=None if steps is None else tuple(steps_of(steps)),
         anchors=anchors,
         resized=resized,
         out=out,
@@ -452,43 +397,6 @@ def verify(
 def main() -> None:
     """Run the command line and exit."""
     run_app(app)
-
-
-def _bundle(option: Path | None) -> Path:
-    """Return the bundle's folder. Raises ElicError, which explains how to name a bundle, if none was named."""
-    if option is None:
-        raise ElicError(
-            f"no bundle: name its folder with --bundle, or in {BUNDLE_VARIABLE}; elic-export static makes one"
-        )
-    return option
-
-
-def _box(region: str) -> "Box":
-    """Return the numbers of a region such as `0,0,640,480`. Raises ElicError for anything else."""
-    numbers = region.split(",")
-    if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
-        raise ElicError(f"--region {region}: it must be left, top, width and height in pixels, such as 0,0,640,480")
-    left, top, width, height = map(int, numbers)
-    return left, top, width, height
-
-
-def _steps(steps: str) -> list[float]:
-    """Return the numbers of steps such as `0.5,1,2`. Raises ElicError for anything else."""
-    try:
-        return [nearest_step(float(step)) for step in steps.split(",")]
-    except ValueError:
-        raise ElicError(f"--steps {steps}: it must be numbers with commas between them, such as 0.5,1,2") from None
-
-
-def _rate(step: float | None, targets: "dict[Quantity, float | None]") -> "float | Target":
-    """Return the step or the target that was asked for. Raises ElicError if there are several."""
-    from elic_runtime.rates import Target
-
-    chosen: list[float | Target] = [Target(name, value) for name, value in targets.items() if value is not None]
-    chosen += [] if step is None else [nearest_step(step)]
-    if len(chosen) > 1:
-        raise ElicError("--step, --bytes, --bpp and --psnr all choose the step: use one of them")
-    return chosen[0] if chosen else 1.0
 
 
 def _note(lines: list[str]) -> None:

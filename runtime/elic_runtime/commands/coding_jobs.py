@@ -5,7 +5,7 @@ A job is data, so that it can travel to another process and load the codec there
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from elic_runtime.file_coding import (
     thumbnail_data,
 )
 from elic_runtime.images import WRITABLE, Photograph, decode_photograph, read_photograph
+from elic_runtime.images.resizing import resize
 from elic_runtime.progress import Progress
 from elic_runtime.rates import Target
 from elic_runtime.runners import ONNXRUNTIME
@@ -49,6 +50,8 @@ class CompressJob:
         Whether to code in tiles of their own.
     runner, threads, halo
         As `Codec.load` takes them.
+    resize : tuple of int, optional
+        Height and width in pixels to which every photograph is resized first.
     resume : bool
         Whether to leave a file as it is that an earlier run has written.
 
@@ -61,6 +64,7 @@ class CompressJob:
     runner: str = ONNXRUNTIME
     threads: int = 0
     halo: int = DEFAULT_HALO
+    resize: tuple[int, int] | None = None
     resume: bool = False
 
     def __call__(self) -> RunPair:
@@ -74,8 +78,11 @@ class CompressJob:
         source, target = pair
         if self.resume and (info := self._written(codec, source, target)) is not None:
             return coding_facts(source, target, _coded(info)) | {"converted_from": None, "kept": True}
+        photograph = _photograph(source)
+        if self.resize is not None:
+            photograph = replace(photograph, pixels=resize(photograph.pixels, *self.resize))
         data, coded = compress_photograph(
-            codec, _photograph(source), self.rate, keep=self.keep, tiles=self.tiles, progress=progress
+            codec, photograph, self.rate, keep=self.keep, tiles=self.tiles, progress=progress
         )
         write_output(target, data)
         return coding_facts(source, target, coded) | {"converted_from": coded.converted_from, "kept": False}
@@ -89,6 +96,7 @@ class CompressJob:
         except ContainerError:
             return None
         same = codec.bundle.manifest.fingerprint.startswith(info.fingerprint)
+        same &= self.resize in (None, (info.height, info.width))
         return info if same and (isinstance(self.rate, Target) or self.rate == info.step) else None
 
 
