@@ -7,6 +7,7 @@ it had run again.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from elic_runtime.engines.protocol import Job, MakeRun, Outcome, Result, WorkerError
 from elic_runtime.engines.ray_cluster import cluster, room
@@ -32,7 +33,7 @@ class RayEngine:
     workers: int | None = None
     threads: int = 1
     address: str | None = None
-    in_process: bool = False
+    in_process: ClassVar[bool] = False
 
     def run(self, jobs: Iterable[Job], make_run: MakeRun[Job, Result]) -> Iterator[tuple[Job, Outcome[Result]]]:
         """Run jobs as `Engine.run`. If the consumer stops, the workers are killed.

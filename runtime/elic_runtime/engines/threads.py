@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ClassVar
 
 from elic_runtime.engines.protocol import Job, MakeRun, Outcome, Result, Run
 
@@ -23,7 +24,7 @@ class Threads:
 
     workers: int = 1
     threads: int = 0
-    in_process: bool = True
+    in_process: ClassVar[bool] = True
 
     def run(self, jobs: Iterable[Job], make_run: MakeRun[Job, Result]) -> Iterator[tuple[Job, Outcome[Result]]]:
         """Run jobs as `Engine.run`. If the consumer stops, the jobs that have begun are completed."""

@@ -135,8 +135,8 @@ def _legend(drawing: SubgraphDrawing, y: int) -> int:
 
 def _explained(manifest: Manifest) -> list[str]:
     said = [
-        "Q: compress rounds y less the means, over the step, to symbols (z less its medians); decompress reads the "
-        "symbols; both add the means again"
+        "Q: compress rounds (y - means) / step to symbols, and z - medians; decompress reads these symbols; both make "
+        "y_hat and z_hat of them"
     ]
     spare = MERGED in manifest.subgraphs or "g_s_0" in manifest.subgraphs
     return said + (["Dashed: runs only as its box says"] if spare else [])

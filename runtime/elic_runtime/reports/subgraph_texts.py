@@ -14,7 +14,7 @@ LENGTH = 34
 _LAYERS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 """Operators that are named first: those with nearly all of the work."""
 
-_AXES = {"height": "H", "width": "W", "batch": "B"}
+_AXES = {"height": "H", "width": "W"}
 
 
 class SubgraphTexts:

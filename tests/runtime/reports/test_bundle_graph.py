@@ -249,6 +249,7 @@ def test_a_browser_draws_texts_apart(bundles, tmp_path):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
+        page.set_default_timeout(300_000)  # milliseconds: a busy machine is slow to start one
         for form, (manifest, sizes) in bundles.items():
             picture = draw_bundle(manifest, sizes)
             path = tmp_path / f"{form}.svg"
