@@ -1,7 +1,7 @@
 """Which Ray worker has which job: hands jobs out, gives their outcomes in order, and gives those of the dead again."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Generic
@@ -16,7 +16,7 @@ AHEAD = 8
 """Jobs per worker that are begun at most before the first of them is yielded: small ones overtake a large one."""
 
 TRIES = 3
-"""How many workers may die of one job, or how often one may die before it has loaded, before that is an error."""
+"""How many workers may die of one job, or in one's place while they load, before that is an error."""
 
 _END = object()
 
@@ -30,7 +30,7 @@ class _Task(Generic[Job, Result]):
 
 @dataclass(eq=False)
 class _Slot(Generic[Job, Result]):
-    """A worker, and the jobs that it has, of which the first runs."""
+    """A worker or, if it died, the one in its place, and the jobs that it has, of which the first runs."""
 
     actor: Any
     loaded: bool = False
@@ -47,18 +47,21 @@ class Dispatcher(Generic[Job, Result]):
         Ray, connected.
     jobs : iterable
         What to run.
-    actors : sequence
-        Handles of `Worker`s that Ray starts again if they die, without running their calls again.
+    start : callable
+        Starts an actor of `Worker` that Ray leaves dead once it has died: calls of one that it starts again are refused
+        for as long as that takes, which looks like another death.
+    workers : int
+        How many actors work.
 
     """
 
-    def __init__(self, ray: ModuleType, jobs: Iterable[Job], actors: Sequence[Any]) -> None:
-        self._ray, self._jobs = ray, iter(jobs)
-        self._most = AHEAD * len(actors)
+    def __init__(self, ray: ModuleType, jobs: Iterable[Job], start: Callable[[], Any], workers: int) -> None:
+        self._ray, self._jobs, self._start = ray, iter(jobs), start
+        self._most = AHEAD * workers
         self._begun: deque[_Task[Job, Result]] = deque()  # those that were not yielded
         self._waiting: deque[_Task[Job, Result]] = deque()  # those of them that no worker has
         self._calls: dict[Any, tuple[_Slot[Job, Result], _Task[Job, Result] | None]] = {}
-        self._slots = [_Slot[Job, Result](actor) for actor in actors]
+        self._slots = [_Slot[Job, Result](start()) for _ in range(workers)]
         for slot in self._slots:
             self._load(slot)
 
@@ -79,6 +82,11 @@ class Dispatcher(Generic[Job, Result]):
             else:
                 self._hand_out()
                 self._settle()
+
+    def close(self) -> None:
+        """Kill the workers."""
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
 
     def _begin(self) -> bool:
         """Read as many jobs as may begin. Returns whether any is left to yield."""
@@ -122,16 +130,18 @@ class Dispatcher(Generic[Job, Result]):
             task.outcome = returned
 
     def _died(self, slot: _Slot[Job, Result], death: Exception) -> None:
-        """Take a worker's jobs back, and have it load again: Ray starts it again meanwhile."""
+        """Take a worker's jobs back, and have another one load in its place."""
         self._calls = {call: held for call, held in self._calls.items() if held[0] is not slot}
         tasks, slot.tasks = slot.tasks, []
         if not tasks:
             slot.deaths += 1
             if slot.deaths == TRIES:
-                raise WorkerError(f"a worker died {TRIES} times while it loaded: {_last_line(death)}")
+                raise WorkerError(f"{TRIES} workers died while they loaded: {_last_line(death)}")
         elif self._gives_up(tasks[0]):
             tasks = tasks[1:]
         self._waiting.extendleft(reversed(tasks))
+        self._ray.kill(slot.actor)  # it may be alive where it cannot be reached
+        slot.actor = self._start()
         self._load(slot)
 
     def _gives_up(self, task: _Task[Job, Result]) -> bool:

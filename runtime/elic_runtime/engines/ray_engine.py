@@ -1,11 +1,12 @@
 """Run jobs on workers of Ray: processes of this machine, or of all machines of a cluster.
 
-A worker is an actor that makes `run` once. If it dies, Ray starts it again, here or on another node, and the jobs that
-it had run again.
+A worker is an actor that makes `run` once. If it dies, another one takes its place, here or on another node, and the
+jobs that it had run again.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,10 +45,10 @@ class RayEngine:
             workers = self.workers or room(ray, self.threads)
             if workers == 0:
                 raise WorkerError(f"no node of the Ray cluster has {self.threads} processors: use fewer threads")
-            kind = ray.remote(Worker).options(num_cpus=self.threads, max_restarts=-1, scheduling_strategy="SPREAD")
-            actors = [kind.remote(make_run, Path.cwd()) for _ in range(workers)]
+            actor = ray.remote(Worker).options(num_cpus=self.threads, scheduling_strategy="SPREAD")
+            start = partial(actor.remote, make_run, Path.cwd())
+            dispatcher = Dispatcher[Job, Result](ray, jobs, start, workers)
             try:
-                yield from Dispatcher[Job, Result](ray, jobs, actors).outcomes()
+                yield from dispatcher.outcomes()
             finally:
-                for actor in actors:
-                    ray.kill(actor)
+                dispatcher.close()

@@ -50,20 +50,18 @@ class Worker:
         with contextlib.suppress(OSError):
             os.chdir(folder)
         self._make_run = make_run
-        self._run: Run[Any, Any] | None = None
+        self._run: Run[Any, Any]
 
-    def load(self) -> Returned[bool]:
+    def load(self) -> Returned[None]:
         """Make what runs jobs. This is not done in `__init__`, whose errors Ray would wrap."""
-        return _caught(lambda: callable(self._loaded()))
+        return _caught(self._load)
 
     def work(self, job: Any) -> Returned[Any]:
-        """Run a job. A worker that was started again a moment ago makes what runs it first."""
-        return _caught(lambda: self._loaded()(job))
+        """Run a job, after `load`."""
+        return _caught(lambda: self._run(job))
 
-    def _loaded(self) -> Run[Any, Any]:
-        if self._run is None:
-            self._run = self._make_run()
-        return self._run
+    def _load(self) -> None:
+        self._run = self._make_run()
 
 
 def _caught(call: Callable[[], Any]) -> Returned[Any]:

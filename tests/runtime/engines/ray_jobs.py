@@ -10,12 +10,20 @@ from elic_runtime.commands.coding_jobs import CompressJob
 from elic_runtime.errors import ImageError
 
 
+PATIENCE = 120
+"""Seconds until a job no longer waits for other nodes."""
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """Runs another job, and keeps in a folder which process, and which node, has begun it: `NAME PID NODE`."""
+    """Runs another job, and keeps in a folder which process, and which node, has begun it: `NAME PID NODE`.
+
+    No job goes on until as many nodes as are given have begun one: a slow one would otherwise get none.
+    """
 
     job: CompressJob
     folder: Path
+    nodes: int = 1
 
     def __call__(self):
         import ray
@@ -25,6 +33,9 @@ class Recorded:
         def recorded(pair):
             with (self.folder / "begun").open("a") as file:
                 file.write(f"{pair[0].name} {os.getpid()} {node}\n")
+            end = time.monotonic() + PATIENCE
+            while len({node for _, _, node in begun(self.folder)}) < self.nodes and time.monotonic() < end:
+                time.sleep(0.02)
             return run(pair)
 
         return recorded
