@@ -95,7 +95,7 @@ test: $(READY)
 	$(BIN)/pytest $(WORKERS) -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/pytest $(WORKERS) --cov
+	$(BIN)/pytest $(WORKERS)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/docs

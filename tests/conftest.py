@@ -5,6 +5,7 @@ bundles are exported in a second or two. Nothing is mocked: images are photograp
 are ONNX Runtime's.
 """
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -93,10 +94,10 @@ def trained_deployment(trained_checkpoint, trained_calibration) -> Deployment:
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], None]], Path]:
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
     """Makes a folder of a name for all of pytest's processes: the first that asks fills it, the others wait."""
     base = tmp_path_factory.getbasetemp()
-    shared = (base if worker_id == "master" else base.parent) / "once"
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
     shared.mkdir(exist_ok=True)
 
     def folder(name: str, fill: Callable[[Path], None]) -> Path:
