@@ -49,7 +49,7 @@ class Target:
 
     Examples
     --------
-    >>> len(codec.compress_to(image, Target("bytes", 2000))) <= 2000
+    >>> len(codec.compress_to(image, Target("bytes", 4000))) <= 4000
     True
 
     """

@@ -119,7 +119,8 @@ def test_metadata(photo, bundle_path):
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Maker", 6
     camera, out, back = (photo.with_name(name) for name in ("camera.jpg", "camera.elic", "back.png"))
-    Image.open(photo).save(camera, quality=95, exif=exif, comment=b"hello", icc_profile=b"")
+    with Image.open(photo) as picture:
+        picture.save(camera, quality=95, exif=exif, comment=b"hello", icc_profile=b"")
     run = elic("compress", camera, out, "--bundle", bundle_path)
     assert run.stdout.decode().endswith(" s, without EXIF, a comment\n")
     assert facts_of(elic("compress", camera, out, "--bundle", bundle_path, "--json"))["dropped"] == [
@@ -130,9 +131,9 @@ def test_metadata(photo, bundle_path):
     assert run.stdout.decode().endswith(" s, without a comment\n")
     assert b"EXIF" in elic("info", out).stdout
     assert elic("decompress", out, back, "--bundle", bundle_path).returncode == 0
-    found = Image.open(back)
-    assert found.size == (128, 192)
-    assert (found.getexif()[0x010F], found.getexif()[0x0112]) == ("Maker", 1)
+    with Image.open(back) as found:
+        assert found.size == (128, 192)
+        assert (found.getexif()[0x010F], found.getexif()[0x0112]) == ("Maker", 1)
     run = elic("decompress", out, back.with_suffix(".ppm"), "--bundle", bundle_path)
     assert run.stdout.decode().endswith(" s, without EXIF\n")
     assert elic("compress", camera, out, "--bundle", bundle_path, "--metadata", "none").returncode == 0

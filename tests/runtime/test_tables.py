@@ -64,12 +64,12 @@ def test_looked_up_scale_indexes_are_those_of_a_search(tables, scales):
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda t: np.minimum(t, t[3]), lambda t: t - 1, lambda t: t * 4],
+    [lambda t: np.minimum(t, t[3]), lambda t: t - 1, lambda t: t * 16],
     ids=["equal", "negative", "large"],
 )
 def test_thresholds_that_no_table_holds_are_searched(tables, spoil):
     spoiled = dataclasses.replace(tables, scale_thresholds=spoil(tables.scale_thresholds).astype(np.float32))
-    scales = np.linspace(-2, 1100, 20_000, dtype=np.float32)
+    scales = np.linspace(-2, 4400, 80_000, dtype=np.float32)
     assert spoiled._levels_by_cell is None
     assert (spoiled.scale_indexes(scales) == np.searchsorted(spoiled.scale_thresholds, scales)).all()
 

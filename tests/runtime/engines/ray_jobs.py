@@ -9,7 +9,6 @@ from pathlib import Path
 from elic_runtime.commands.coding_jobs import CompressJob
 from elic_runtime.errors import ImageError
 
-
 PATIENCE = 120
 """Seconds until a job no longer waits for other nodes."""
 
