@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 STATIC := build/static-512x512
 DYNAMIC := build/dynamic-1280x1280
 NO_ENTROPY := build/no-entropy-512x512
+REPORT := build/report
 BUNDLE ?= $(STATIC)
 PHOTO := build/photos/astronaut.png
 IMAGES ?= build/photos
@@ -19,7 +20,7 @@ CALIBRATION ?=
 CHECKPOINT_OPTION := $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 EXPORT_OPTIONS := $(if $(CONFIG),--config $(CONFIG)) $(CHECKPOINT_OPTION) $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
-.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval bench docs wheels test-arm test-x86 setup-rknn setup-qnn clean
+.PHONY: help demo test test-all lint export-static export-dynamic export-no-entropy parity eval report bench docs wheels test-arm test-x86 setup-rknn setup-qnn clean
 
 help:
 	@echo "make demo               set up, export, round-trip a photograph, print the proof"
@@ -28,6 +29,7 @@ help:
 	@echo "make export-no-entropy  to $(NO_ENTROPY): one end-to-end graph"
 	@echo "make parity             hold BUNDLE=$(BUNDLE) against PyTorch (IMAGES=file or folder)"
 	@echo "make eval               PSNR and bits per pixel of IMAGES through BUNDLE"
+	@echo "make report             curves, other codecs and pictures of four photographs: $(REPORT)/report.html"
 	@echo "make bench              time the runtime and PyTorch side by side"
 	@echo "make lint, test         what to run before a commit"
 	@echo "make test-all           every test, as CI runs them"
@@ -81,6 +83,13 @@ parity: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
 
 eval: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
 	$(BIN)/elic eval --bundle $(BUNDLE) --images $(IMAGES)
+
+# Four that scikit-image ships.
+report: PHOTOS = $(shell $(BIN)/python -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent)')/data
+report: $(READY) $(BUNDLE)/manifest.json
+	@mkdir -p build/photographs
+	@cp $(PHOTOS)/astronaut.png $(PHOTOS)/chelsea.png $(PHOTOS)/coffee.png $(PHOTOS)/motorcycle_left.png build/photographs
+	$(BIN)/elic eval --bundle $(BUNDLE) --images build/photographs --out $(REPORT)
 
 bench: $(READY) $(PHOTO) $(BUNDLE)/manifest.json
 	$(BIN)/elic-export bench $(BUNDLE) --image $(PHOTO) $(CHECKPOINT_OPTION)

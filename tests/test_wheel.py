@@ -30,7 +30,7 @@ else:
     import tomllib
 
 ROOT = Path(__file__).parents[1]
-EXPORT = ROOT / "export/elic_export"
+EXPORT, RUNTIME = ROOT / "export/elic_export", ROOT / "runtime/elic_runtime"
 
 pytestmark = pytest.mark.slow
 MAX_WHEEL_BYTES = 1_000_000
@@ -141,11 +141,13 @@ def test_the_wheel_holds_code_only(wheel):
     for package in ("elic_models", "elic_export", "elic_runtime"):
         assert f"{package}/__init__.py" in names
     templates = [path for folder in ("parity", "compiling", "targets") for path in (EXPORT / folder).glob("*.j2")]
+    pages = [path for end in ("j2", "css", "js") for path in (RUNTIME / "reports").glob(f"*.{end}")]
     photographs = sorted((EXPORT / "photographs").glob("*.webp"))
     assert len(templates) > 10
     assert len(photographs) == PHOTOGRAPHS
-    for path in (*templates, *photographs):
-        assert path.relative_to(EXPORT.parent).as_posix() in names
+    assert len(pages) > 6
+    for path in (*templates, *photographs, *pages):
+        assert "/".join(path.relative_to(ROOT).parts[1:]) in names
     for name in ("thresholds.yaml", *DEFAULT_CONFIGS.values()):
         assert f"elic_export/deploy_configs/{name}" in names
     assert ".png" not in names

@@ -18,6 +18,7 @@ from elic_runtime.runners import Arrays, Runner
 from numpy.typing import NDArray
 
 from elic_export.errors import ExportError
+from elic_export.graphs.costs import layer_multiply_adds
 from elic_export.passes.exported import load_graph
 
 Range = tuple[float, float]
@@ -121,20 +122,10 @@ def multiply_adds(name: str, graph: onnx.ModelProto) -> dict[str, int]:
         The graph, of a fixed shape.
 
     """
-    inferred = onnx.shape_inference.infer_shapes(graph, strict_mode=True, data_prop=True).graph
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*inferred.input, *inferred.value_info, *inferred.output)
-    }
-    weights = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
-    nodes = {node.name: node for node in graph.graph.node}
-    counts = {}
-    for layer in layers_of(name, graph):
-        node = nodes[layer.node]
-        # Each weight is used once per position of the output; in a transposed convolution, of the input.
-        _, _, height, width = shapes[node.output[0] if node.op_type == "Conv" else node.input[0]]
-        counts[layer.name] = int(np.prod(weights[node.input[1]])) * height * width
-    return counts
+    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.graph.input}
+    counts = layer_multiply_adds(graph, shapes)
+    results = {node.name: node.output[0] for node in graph.graph.node}
+    return {layer.name: counts[results[layer.node]] for layer in layers_of(name, graph)}
 
 
 def observe(name: str, graph: onnx.ModelProto, inputs: Sequence[Arrays]) -> dict[str, LayerRange]:

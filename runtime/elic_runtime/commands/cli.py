@@ -312,7 +312,8 @@ def evaluate(
     reported, and the exit code is then 2.
     """
     from elic_runtime.commands.evaluate import evaluate as run
-    from elic_runtime.commands.evaluate import labelled, make_plan, print_report, write_report
+    from elic_runtime.commands.evaluate import labelled, make_plan, print_means, print_report, write_report
+    from elic_runtime.evaluation.store import PAGE
     from elic_runtime.images import image_files
 
     chosen = make_engine(engine, at_once, threads, ray_address)
@@ -331,6 +332,8 @@ def evaluate(
         write_report(report, plan.bundles, out)
     if as_json:
         print_json(report.facts())
+    elif out is not None:
+        print_means(report, console(), out / PAGE)
     else:
         print_report(report, console())
     if not report.verdict.passed:

@@ -255,6 +255,26 @@ def print_report(report: Report, console: Console) -> None:
     points = [point for image in report.evaluation.images for point in image.points]
     if equal := sum(point.equal for point in points):
         console.print(f"equal to their photographs, and not in the mean PSNR: {equal} of {len(points)}")
+    _print_deltas(report, console)
+
+
+def print_means(report: Report, console: Console, page: Path) -> None:
+    """Print the means of each codec, what they come to, and where the page is that shows the rest."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("codec")
+    for column in ("step", "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2"):
+        table.add_column(column, justify="right")
+    for curve in report.curves:
+        for mean in curve.points:
+            measures = (mean.bpp, 4), (mean.psnr_db, 2), (mean.ms_ssim, 4), (mean.ssimulacra2, 1)
+            cells = ("" if value is None else f"{value:.{digits}f}" for value, digits in measures)
+            table.add_row(escape(curve.codec), "" if mean.step is None else f"{mean.step:.4g}", *cells)
+    console.print(table)
+    _print_deltas(report, console)
+    console.print(f"{escape(str(page))}: {escape(report.verdict.sentence)}", soft_wrap=True)
+
+
+def _print_deltas(report: Report, console: Console) -> None:
     for delta in report.deltas:
         if delta.bd_rate_percent is not None:
             rate = f"{delta.bd_rate_percent:+.1f} %, over {delta.images} photographs"

@@ -136,8 +136,9 @@ def judge(evaluation: Evaluation, compared: Iterable[Delta]) -> Verdict:
     """Say in a sentence what was found."""
     done = sum(image.error is None for image in evaluation.images)
     labels = {bundle.label for bundle in evaluation.bundles}
-    what = f"{done} of {len(evaluation.images)}" if done < len(evaluation.images) else f"All {done}"
-    said = [f"{what} photographs decoded"]
+    count = len(evaluation.images)
+    what = f"{done} of {count}" if done < count or count == 1 else f"All {done}"
+    said = [f"{what} photograph{'s' if count > 1 else ''} decoded"]
     for delta in compared:
         if delta.codec in labels and delta.bd_rate_percent is not None:
             size = f"{abs(delta.bd_rate_percent):.1f} % {'fewer' if delta.bd_rate_percent < 0 else 'more'} bytes"

@@ -107,6 +107,12 @@ def test_a_report(folder, bundle_path, tmp_path):
     command += ["--anchors", "jpeg", "--pictures", "1"]
     run = elic_eval(*command)
     assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:7]] == [
+        [codec, step] for codec in (bundle_path.name, "twin", "JPEG") for step in ("1", "2")
+    ]
+    assert len(lines[1].split()) == 5  # a photograph of 64 pixels has no MS-SSIM
+    assert lines[-1].startswith(f"{out / 'report.html'}: All 2 photographs decoded")
     facts = json.loads((out / "results.json").read_text())
     assert [bundle["label"] for bundle in facts["bundles"]] == [bundle_path.name, "twin"]
     points = facts["images"][0]["points"]
