@@ -11,8 +11,9 @@ REPORT := build/report
 BUNDLE ?= $(STATIC)
 PHOTO := build/photos/astronaut.png
 IMAGES ?= build/photos
-# Two processes that share the tests; a process takes up to 3 GB.
-WORKERS := --numprocesses 2 --dist worksteal
+# Two processes that share the tests; a process takes up to 3 GB. PyTorch's threads must not spin while they wait for each
+# other: they would take the processor from the other process, and tests of the exporter twice as long.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses 2 --dist worksteal
 CONFIG ?=
 OUT ?=
 CHECKPOINT ?=
@@ -101,10 +102,10 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: $(READY)
-	$(BIN)/pytest $(WORKERS) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/pytest $(WORKERS)
+	$(PYTEST)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/docs

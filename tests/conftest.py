@@ -40,15 +40,6 @@ SLOW = (
 """Fixtures that load, calibrate, export or install: tests that need them come last, in this order."""
 
 
-def pytest_configure():
-    """Give each of pytest's processes cores of its own: their threads would otherwise wait for each other, spinning."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is not None and hasattr(os, "sched_setaffinity"):
-        cores, count = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-        if len(cores) >= count:
-            os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) % count :: count])
-
-
 def pytest_collection_modifyitems(items):
     def slowest(item):
         return max((i + 1 for i, name in enumerate(SLOW) if name in item.fixturenames), default=0)

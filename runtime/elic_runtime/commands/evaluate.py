@@ -277,7 +277,7 @@ def print_means(report: Report, console: Console, page: Path) -> None:
 def _print_deltas(report: Report, console: Console) -> None:
     for delta in report.deltas:
         if delta.bd_rate_percent is not None:
-            rate = f"{delta.bd_rate_percent:+.1f} %, over {delta.images} photographs"
+            rate = f"{delta.bd_rate_percent:+.1f} %, over {delta.images} photograph{'s' if delta.images > 1 else ''}"
             console.print(f"BD-rate of {escape(delta.codec)} against {escape(delta.anchor)}: {rate}")
 
 
