@@ -66,7 +66,7 @@ except ElicError as error:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [
         "JPEG, WebP, AVIF",
-        "JPEG XL cannot be written here: install the extra, pip install 'elic-deploy[report]'",
+        "JPEG XL cannot be written here: install the extra, pip install 'elic-deploy[jxl]'",
     ]
 
 
